@@ -1,0 +1,74 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// Every target is held to the same strictness; `unsafe` is confined by Tests/Tidy.
+let strict: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .strictMemorySafety(),
+    .treatAllWarnings(as: .error),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableExperimentalFeature("Lifetimes"),
+]
+
+func module(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: strict)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .testTarget(name: name, dependencies: dependencies, swiftSettings: strict)
+}
+
+func library(_ name: String, pkgConfig: String, package: String) -> Target {
+    .systemLibrary(name: name, pkgConfig: pkgConfig, providers: [.apt([package])])
+}
+
+let package = Package(
+    name: "ratel",
+    products: [.executable(name: "ratel", targets: ["RatelCommand"])],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+    ],
+    targets: [
+        library("CUV", pkgConfig: "libuv", package: "libuv1-dev"),
+        library("COpenSSL", pkgConfig: "openssl", package: "libssl-dev"),
+        library("CTSS2", pkgConfig: "tss2-esys tss2-mu tss2-tctildr", package: "libtss2-dev"),
+
+        module("Bytes"),
+        module("Loop", ["Bytes", "CUV"]),
+        module("Keys", ["Bytes", "COpenSSL"]),
+        module("TLS", ["Bytes", "Keys", "COpenSSL"]),
+        module("HTTP", ["Bytes"]),
+        module("Streams", ["Bytes", "Loop", "TLS", "HTTP"]),
+        module("RATS", ["Bytes"]),
+        module("Attestation", ["Bytes", "RATS", "Keys", "CTSS2"]),
+        module("Appraisal", ["Bytes", "RATS", "Keys"]),
+        module("RATLS", ["Bytes", "RATS", "Keys", "TLS", "Appraisal"]),
+        module("Ratel", [
+            "Bytes", "Loop", "Keys", "TLS", "HTTP", "Streams", "RATS", "Attestation", "Appraisal", "RATLS",
+            .product(name: "Logging", package: "swift-log"),
+            .product(name: "Yams", package: "Yams"),
+        ]),
+        .executableTarget(
+            name: "RatelCommand",
+            dependencies: [
+                "Ratel",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: strict
+        ),
+
+        tests("BytesTests", ["Bytes"]),
+        tests("HTTPTests", ["HTTP", "Bytes"]),
+        tests("KeysTests", ["Keys", "Bytes"]),
+        tests("AppraisalTests", ["Appraisal", "RATS", "Keys", "Attestation", "Bytes"]),
+        tests("RATLSTests", ["RATLS", "Appraisal", "RATS", "Keys", "Attestation", "Bytes"]),
+        tests("LoopTests", ["Loop", "Bytes"]),
+        tests("TLSTests", ["TLS", "Keys", "Bytes"]),
+        tests("RatelTests", ["Ratel"]),
+    ]
+)

@@ -1,0 +1,75 @@
+#if canImport(Glibc)
+    internal import Glibc
+#endif
+
+/// A bounded slab of equal buffers for one event loop; not thread-safe, and never grows.
+///
+/// The slab is one anonymous mapping: pages that no buffer has touched cost nothing, so the bound
+/// can be the worst case that an operator accepts rather than the usual load. An exhausted pool
+/// answers `nil`, which means "stop reading", never "allocate".
+@safe public final class BufferPool {
+    /// Bytes in each buffer: one TLS 1.3 record as it travels, RFC 8446 section 5.2
+    /// (2^14 plaintext + 256 expansion + 5 header = 16,645), rounded up to 1 KiB.
+    public static let bufferSize = 17 * 1024
+
+    /// Bytes of plaintext that one TLS record can carry, RFC 8446 section 5.1.
+    public static let plaintextSize = 16 * 1024
+
+    /// The number of buffers in the slab.
+    public let capacity: Int
+
+    /// The number of buffers not lent at this moment.
+    @inlinable public var available: Int { unlent }
+
+    /// The smallest value that `available` has had.
+    @inlinable public var lowWater: Int { fewest }
+
+    @usableFromInline var unlent: Int
+    @usableFromInline var fewest: Int
+
+    @usableFromInline let slab: UnsafeMutableRawPointer
+    @usableFromInline let free: UnsafeMutablePointer<UInt32>
+
+    /// Reserves address space for `capacity` buffers.
+    public init(capacity: Int) {
+        precondition(capacity > 0 && capacity < Int(UInt32.max), "a pool needs a sane capacity")
+        let length = capacity * BufferPool.bufferSize
+        let mapping = unsafe mmap(
+            nil, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
+        guard let mapping = unsafe mapping, unsafe mapping != MAP_FAILED else {
+            fatalError("cannot reserve \(length) bytes of buffers")
+        }
+        unsafe slab = mapping
+        unsafe free = .allocate(capacity: capacity)
+        // Lowest index on top, so that a lightly loaded process touches few pages.
+        for index in 0..<capacity {
+            unsafe free[index] = UInt32(capacity - 1 - index)
+        }
+        self.capacity = capacity
+        unlent = capacity
+        fewest = capacity
+    }
+
+    deinit {
+        precondition(available == capacity, "buffers outlive their pool")
+        unsafe free.deallocate()
+        unsafe munmap(slab, capacity * BufferPool.bufferSize)
+    }
+
+    /// Lends one empty buffer, or `nil` when all are lent.
+    @inlinable
+    public func lend() -> Buffer? {
+        guard unlent > 0 else { return nil }
+        unlent &-= 1
+        if unlent < fewest { fewest = unlent }
+        let index = unsafe Int(free[unlent])
+        return unsafe Buffer(base: slab + index * BufferPool.bufferSize, pool: .passUnretained(self))
+    }
+
+    @inlinable
+    func takeBack(_ base: UnsafeMutableRawPointer) {
+        let index = unsafe (base - slab) / BufferPool.bufferSize
+        unsafe free[unlent] = UInt32(truncatingIfNeeded: index)
+        unlent &+= 1
+    }
+}

@@ -1,0 +1,53 @@
+// OpenSSL's headers, and one inline function for each of its macros that Ratel uses: Swift sees
+// functions, not macros.
+#ifndef RATEL_COPENSSL_H
+#define RATEL_COPENSSL_H
+#include <openssl/bio.h>
+#include <openssl/bn.h>
+#include <openssl/core_names.h>
+#include <openssl/crypto.h>
+#include <openssl/ec.h>
+#include <openssl/ecdsa.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <openssl/kdf.h>
+#include <openssl/objects.h>
+#include <openssl/param_build.h>
+#include <openssl/pem.h>
+#include <openssl/rand.h>
+#include <openssl/rsa.h>
+#include <openssl/ssl.h>
+#include <openssl/x509.h>
+#include <openssl/x509v3.h>
+
+static inline int ratel_SSL_CTX_set_min_proto_version(SSL_CTX *c, int v) {
+    return (int)SSL_CTX_set_min_proto_version(c, v);
+}
+static inline int ratel_SSL_CTX_set_max_proto_version(SSL_CTX *c, int v) {
+    return (int)SSL_CTX_set_max_proto_version(c, v);
+}
+static inline int ratel_SSL_CTX_set1_groups_list(SSL_CTX *c, const char *s) {
+    return (int)SSL_CTX_set1_groups_list(c, s);
+}
+static inline int ratel_SSL_CTX_set1_sigalgs_list(SSL_CTX *c, const char *s) {
+    return (int)SSL_CTX_set1_sigalgs_list(c, s);
+}
+static inline long ratel_SSL_CTX_set_mode(SSL_CTX *c, long m) { return SSL_CTX_set_mode(c, m); }
+static inline long ratel_SSL_CTX_set_session_cache_mode(SSL_CTX *c, long m) {
+    return SSL_CTX_set_session_cache_mode(c, m);
+}
+static inline long ratel_SSL_set_tlsext_host_name(SSL *s, const char *n) {
+    return SSL_set_tlsext_host_name(s, (char *)n);
+}
+static inline long ratel_SSL_CTX_set_read_ahead(SSL_CTX *c, int y) {
+    SSL_CTX_set_read_ahead(c, y);
+    return 1;
+}
+static inline void ratel_BIO_clear_retry_flags(BIO *b) { BIO_clear_retry_flags(b); }
+static inline void ratel_BIO_set_retry_read(BIO *b) { BIO_set_retry_read(b); }
+static inline void ratel_BIO_set_retry_write(BIO *b) { BIO_set_retry_write(b); }
+static inline long ratel_BIO_get_mem_data(BIO *b, char **p) { return BIO_get_mem_data(b, p); }
+static inline EVP_PKEY *ratel_EVP_EC_gen(const char *curve) { return EVP_EC_gen(curve); }
+static inline int ratel_EVP_PKEY_id(const EVP_PKEY *k) { return EVP_PKEY_get_base_id(k); }
+#endif

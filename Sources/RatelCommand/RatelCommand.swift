@@ -1,0 +1,4 @@
+@main
+struct RatelCommand {
+    static func main() {}
+}

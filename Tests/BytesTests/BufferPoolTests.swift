@@ -1,0 +1,36 @@
+import Bytes
+import Testing
+
+@Suite struct BufferPoolTests {
+    @Test func lendsUntilExhaustedAndTakesBack() {
+        let pool = BufferPool(capacity: 2)
+        do {
+            let first = pool.lend()
+            let second = pool.lend()
+            let third = pool.lend()
+            let firstMissing = first == nil
+            #expect(!firstMissing)
+            let secondMissing = second == nil
+            #expect(!secondMissing)
+            let thirdMissing = third == nil
+            #expect(thirdMissing)
+            #expect(pool.available == 0)
+        }
+        #expect(pool.available == 2)
+        #expect(pool.lowWater == 0)
+    }
+
+    @Test func windowMovesAsBytesComeAndGo() {
+        let pool = BufferPool(capacity: 1)
+        var buffer = pool.lend()!
+        let text: [UInt8] = Array("hello world".utf8)
+        #expect(buffer.append(text.span) == 11)
+        buffer.consume(6)
+        #expect(buffer.bytes[0] == UInt8(ascii: "w"))
+        buffer.remove(1..<4)
+        #expect(buffer.count == 2)
+        buffer.compact()
+        #expect(buffer.start == 0)
+        #expect(buffer.bytes[1] == UInt8(ascii: "d"))
+    }
+}
