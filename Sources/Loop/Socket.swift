@@ -58,12 +58,10 @@ open class Socket {
         unsafe stream.pointee.data = Unmanaged.passRetained(self).toOpaque()
     }
 
-    /// Takes the connection that waits at `listener`; close it when `accepted` is an error.
-    public convenience init(accepting listener: Listener, accepted: inout SocketError?) {
-        self.init(on: listener.loop, kind: listener.address)
-        let status = unsafe uv_accept(listener.stream, stream)
-        accepted = status < 0 ? SocketError(code: status) : nil
-        if status == 0 { setNoDelay() }
+    /// Takes the connection that waits at `listener`; close the socket when this throws.
+    public final func accept(from listener: Listener) throws(SocketError) {
+        try check(unsafe uv_accept(listener.stream, stream))
+        setNoDelay()
     }
 
     deinit {

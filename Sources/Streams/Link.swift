@@ -75,7 +75,7 @@ open class Link: Socket {
         guard phase == .preamble, let channelID = session?.channelID,
             channelID == passage.channelID
         else {
-            return didBreak(.refused("a passage of another connection was presented"))
+            return didBreak(.refused(.wrongPassage))
         }
         openDelivering(leftover)
     }
@@ -95,7 +95,7 @@ open class Link: Socket {
         var offset = 0
         while offset < leftover.count, !isClosing {
             guard var buffer = loop.buffers.lend() else {
-                return didBreak(.refused("no buffer is free"))
+                return didBreak(.refused(.noBuffer))
             }
             let end = min(offset + BufferPool.plaintextSize, leftover.count)
             _ = buffer.append(leftover.span.extracting(offset..<end))
@@ -240,7 +240,7 @@ open class Link: Socket {
         kept.compact()
         let taken = kept.append(buffer.bytes)
         inbox = consume kept
-        if taken < buffer.count { didBreak(.refused("more came than was asked for")) }
+        if taken < buffer.count { didBreak(.refused(.noBuffer)) }
     }
 
     /// Decrypts and delivers until the ciphertext or the consumer's appetite runs out.

@@ -9,14 +9,14 @@ public enum LinkError: Error, Sendable, CustomStringConvertible {
     /// section 6.1).
     case truncated
     /// What came before the first application byte took too long, or was refused.
-    case refused(String)
+    case refused(Failure)
 
     public var description: String {
         switch self {
         case .socket(let error): error.description
         case .tls(let error): "TLS: \(error)"
         case .truncated: "the connection ended without close_notify"
-        case .refused(let text): text
+        case .refused(let failure): failure.description
         }
     }
 }

@@ -1,0 +1,53 @@
+public import Synchronization
+
+/// What one loop's connections count; read from any thread.
+public final class StreamMetrics: Sendable {
+    public let accepted = Atomic<UInt64>(0)
+    public let openConnections = Atomic<Int64>(0)
+    public let handshakes = Atomic<UInt64>(0)
+    public let requests = Atomic<UInt64>(0)
+    public let openStreams = Atomic<Int64>(0)
+    public let requestBytes = Atomic<UInt64>(0)
+    public let responseBytes = Atomic<UInt64>(0)
+    public let responseReads = Atomic<UInt64>(0)
+    public let clientAborts = Atomic<UInt64>(0)
+    public let upstreamConnects = Atomic<UInt64>(0)
+    public let upstreamReuses = Atomic<UInt64>(0)
+    public let upstreamFailures = Atomic<UInt64>(0)
+    public let buffersFree = Atomic<Int64>(0)
+    /// Time from a request's head to its answer's first byte.
+    public let firstByte = Histogram()
+
+    public init() {}
+}
+
+/// A histogram of milliseconds in fixed buckets, as Prometheus reads it.
+public final class Histogram: Sendable {
+    /// Upper bounds in milliseconds; the last bucket has none.
+    public static let bounds: [UInt64] = [
+        5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000, 60_000,
+    ]
+    private let state = Mutex(State())
+
+    private struct State {
+        var counts = [UInt64](repeating: 0, count: Histogram.bounds.count + 1)
+        var sum: UInt64 = 0
+    }
+
+    public init() {}
+
+    /// Adds one observation.
+    public func observe(_ milliseconds: UInt64) {
+        state.withLock { state in
+            let bucket =
+                Histogram.bounds.firstIndex { milliseconds <= $0 } ?? Histogram.bounds.count
+            state.counts[bucket] += 1
+            state.sum += milliseconds
+        }
+    }
+
+    /// Counts per bucket (not cumulative) and the sum of all observations.
+    public var snapshot: (counts: [UInt64], sum: UInt64) {
+        state.withLock { ($0.counts, $0.sum) }
+    }
+}
