@@ -145,8 +145,8 @@ extension Conversation {
     private func sendAnswer(_ buffer: consuming Buffer, bodyBytes: Int) {
         lastProgress = downstream.loop.now
         answer.bytes &+= UInt64(bodyBytes)
-        metrics.responseBytes.add(UInt64(bodyBytes), ordering: .relaxed)
-        metrics.responseReads.add(1, ordering: .relaxed)
+        metrics.responseBytes.add(bodyBytes)
+        metrics.responseReads.add(1)
         switch downstream.send(buffer) {
         case .sent: break
         case .pending: if !answer.body.isFinished { upstream?.pause() }
@@ -197,7 +197,7 @@ extension Conversation {
         let wasReused = upstream?.isReused ?? false
         upstream = nil
         guard stage == .connecting || stage == .exchanging else { return }
-        metrics.upstreamFailures.add(1, ordering: .relaxed)
+        metrics.upstreamFailures.add(1)
         guard !answer.isHeadSent else { return abort(.cutAnswer) }
         if wasReused, wasOpen, request.isRepeatable, let pool = lastPool {
             stage = .connecting
@@ -286,7 +286,7 @@ extension Conversation {
     func finishSummary(_ failure: Failure?) {
         guard request.isCounted else { return }
         request.isCounted = false
-        metrics.openStreams.subtract(1, ordering: .relaxed)
+        metrics.openStreams.add(-1)
         var summary = ExchangeSummary()
         summary.method = request.method
         summary.path = request.path

@@ -90,7 +90,7 @@ extension Conversation {
     private func noteRequest(bytes: Int, finished: Bool) {
         lastProgress = downstream.loop.now
         request.bytes &+= UInt64(bytes)
-        metrics.requestBytes.add(UInt64(bytes), ordering: .relaxed)
+        metrics.requestBytes.add(bytes)
         request.isComplete = finished
     }
 

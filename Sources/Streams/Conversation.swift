@@ -29,6 +29,8 @@ final class Conversation {
 
     var stage = Stage.head
     var upstream: Upstream?
+    /// Where the present request goes, for a second try.
+    var lastPool: UpstreamPool?
     var request = RequestProgress()
     var answer = AnswerProgress()
     /// Bytes of the caller that are not used yet: a partial head, or a body that waits.
@@ -96,7 +98,7 @@ final class Conversation {
     /// The link is closing: nothing can be sent any more.
     func clientDidClose(_ error: LinkError?) {
         if stage == .connecting || stage == .exchanging {
-            metrics.clientAborts.add(1, ordering: .relaxed)
+            metrics.clientAborts.add(1)
             finishSummary(error == nil ? nil : .clientLeft)
         }
         stage = .closed
@@ -119,7 +121,10 @@ final class Conversation {
     private func collectHead(_ buffer: consuming Buffer) {
         guard var collected = held.take() else {
             held = consume buffer
-            return advance()
+            advance()
+            // The head's budget runs from its first byte, not from its last.
+            if stage == .head, held != nil { watch() }
+            return
         }
         collected.compact()
         let taken = collected.append(buffer.bytes)
@@ -145,9 +150,7 @@ final class Conversation {
         while stage == .head, let buffer = held.take() {
             guard takeHead(buffer) else { break }
         }
-        guard stage == .head else { return }
-        watch()
-        downstream.resume()
+        if stage == .head { downstream.resume() }
     }
 
     private func takeHead(_ bytes: consuming Buffer) -> Bool {
@@ -173,8 +176,8 @@ final class Conversation {
     private func beginRequest(_ head: RequestHead) {
         request = RequestProgress(head, now: downstream.loop.now)
         answer = AnswerProgress()
-        metrics.requests.add(1, ordering: .relaxed)
-        metrics.openStreams.add(1, ordering: .relaxed)
+        metrics.requests.add(1)
+        metrics.openStreams.add(1)
         request.isCounted = true
         switch handler.handle(head) {
         case .respond(let failure):
@@ -186,6 +189,7 @@ final class Conversation {
             stage = .connecting
             downstream.pause()
             watch()
+            lastPool = pool
             pool.acquire(for: self)
         }
     }

@@ -44,15 +44,15 @@ public final class StreamListener: Listener {
         }
         guard connections.count < maximumConnections else { return connection.close() }
         connections[ObjectIdentifier(connection)] = connection
-        service.metrics.accepted.add(1, ordering: .relaxed)
-        service.metrics.openConnections.add(1, ordering: .relaxed)
+        service.metrics.accepted.add(1)
+        service.metrics.openConnections.add(1)
         connection.didAccept()
         service.begin(connection)
     }
 
     func forget(_ connection: Downstream) {
         guard connections.removeValue(forKey: ObjectIdentifier(connection)) != nil else { return }
-        service.metrics.openConnections.subtract(1, ordering: .relaxed)
+        service.metrics.openConnections.add(-1)
         if connections.isEmpty, let onEmpty {
             self.onEmpty = nil
             onEmpty()

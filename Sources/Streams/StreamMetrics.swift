@@ -1,24 +1,38 @@
-public import Synchronization
+internal import Synchronization
 
 /// What one loop's connections count; read from any thread.
 public final class StreamMetrics: Sendable {
-    public let accepted = Atomic<UInt64>(0)
-    public let openConnections = Atomic<Int64>(0)
-    public let handshakes = Atomic<UInt64>(0)
-    public let requests = Atomic<UInt64>(0)
-    public let openStreams = Atomic<Int64>(0)
-    public let requestBytes = Atomic<UInt64>(0)
-    public let responseBytes = Atomic<UInt64>(0)
-    public let responseReads = Atomic<UInt64>(0)
-    public let clientAborts = Atomic<UInt64>(0)
-    public let upstreamConnects = Atomic<UInt64>(0)
-    public let upstreamReuses = Atomic<UInt64>(0)
-    public let upstreamFailures = Atomic<UInt64>(0)
-    public let buffersFree = Atomic<Int64>(0)
+    public let accepted = Counter()
+    public let openConnections = Counter()
+    public let handshakes = Counter()
+    public let requests = Counter()
+    public let openStreams = Counter()
+    public let requestBytes = Counter()
+    public let responseBytes = Counter()
+    public let responseReads = Counter()
+    public let clientAborts = Counter()
+    public let upstreamConnects = Counter()
+    public let upstreamReuses = Counter()
+    public let upstreamFailures = Counter()
     /// Time from a request's head to its answer's first byte.
     public let firstByte = Histogram()
 
     public init() {}
+}
+
+/// A number that one loop changes and any thread reads.
+public struct Counter: ~Copyable, Sendable {
+    private let value = Atomic<Int>(0)
+
+    init() {}
+
+    /// Adds `amount`, which may be negative where the number is a gauge.
+    public func add(_ amount: Int) {
+        value.wrappingAdd(amount, ordering: .relaxed)
+    }
+
+    /// The number now.
+    public var now: Int { value.load(ordering: .relaxed) }
 }
 
 /// A histogram of milliseconds in fixed buckets, as Prometheus reads it.

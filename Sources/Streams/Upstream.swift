@@ -1,4 +1,4 @@
-internal import Bytes
+public import Bytes
 public import Loop
 
 /// A link to a backend or to another Ratel, lent by its pool to one conversation at a time.

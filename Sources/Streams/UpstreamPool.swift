@@ -51,7 +51,7 @@ public final class UpstreamPool {
     /// Gives `conversation` an idle link, or starts a new one; it is told when the link is open.
     func acquire(for conversation: Conversation) {
         if let link = idle.popLast() {
-            metrics.upstreamReuses.add(1, ordering: .relaxed)
+            metrics.upstreamReuses.add(1)
             link.lend(to: conversation)
             conversation.upstreamWasChosen(link)
             conversation.upstreamDidOpen(link)
@@ -75,7 +75,7 @@ public final class UpstreamPool {
     }
 
     func connect(to addresses: [Address], for conversation: Conversation) {
-        metrics.upstreamConnects.add(1, ordering: .relaxed)
+        metrics.upstreamConnects.add(1)
         let link = Upstream(pool: self, target: target, addresses: addresses)
         all[ObjectIdentifier(link)] = link
         conversation.upstreamWasChosen(link)
