@@ -35,7 +35,13 @@
         precondition(capacity > 0 && capacity < Int(UInt32.max), "a pool needs a sane capacity")
         let length = capacity * BufferPool.bufferSize
         let mapping = unsafe mmap(
-            nil, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
+            nil,
+            length,
+            PROT_READ | PROT_WRITE,
+            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+            -1,
+            0
+        )
         guard let mapping = unsafe mapping, unsafe mapping != MAP_FAILED else {
             fatalError("cannot reserve \(length) bytes of buffers")
         }
@@ -63,7 +69,10 @@
         unlent &-= 1
         if unlent < fewest { fewest = unlent }
         let index = unsafe Int(free[unlent])
-        return unsafe Buffer(base: slab + index * BufferPool.bufferSize, pool: .passUnretained(self))
+        return unsafe Buffer(
+            base: slab + index * BufferPool.bufferSize,
+            pool: .passUnretained(self)
+        )
     }
 
     @inlinable
