@@ -38,7 +38,13 @@ internal import Glibc
         precondition(capacity > 0 && capacity < Int(UInt32.max), "a pool needs a sane capacity")
         let length = capacity * BufferPool.bufferSize
         let mapping = unsafe mmap(
-            nil, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
+            nil,
+            length,
+            PROT_READ | PROT_WRITE,
+            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+            -1,
+            0
+        )
         guard let mapping = unsafe mapping, unsafe mapping != MAP_FAILED else {
             fatalError("cannot reserve \(length) bytes of buffers")
         }
@@ -66,7 +72,10 @@ internal import Glibc
         unlent &-= 1
         if unlent < fewest { fewest = unlent }
         let index = unsafe Int(free[unlent])
-        return unsafe Buffer(base: slab + index * BufferPool.bufferSize, pool: .passUnretained(self))
+        return unsafe Buffer(
+            base: slab + index * BufferPool.bufferSize,
+            pool: .passUnretained(self)
+        )
     }
 
     /// Lends one for bytes that come in, or `nil` when only the reserve is left.
