@@ -49,6 +49,26 @@ open class Listener {
         precondition(isClosed, "a listener was dropped without close()")
     }
 
+    /// Fails when another process listens at `address` already, which `SO_REUSEPORT` would hide.
+    public static func probe(_ address: Address) throws(SocketError) {
+        let outcome: Int32? = unsafe address.withSocketAddress { raw in
+            let family = unsafe Int32(raw.pointee.sa_family)
+            let descriptor = socket(family, Int32(SOCK_STREAM.rawValue), 0)
+            guard descriptor >= 0 else { return -errno }
+            defer { _ = CUV.close(descriptor) }
+            var yes: Int32 = 1
+            let size = socklen_t(MemoryLayout<Int32>.size)
+            _ = unsafe setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &yes, size)
+            let length =
+                family == AF_INET
+                ? MemoryLayout<sockaddr_in>.size : MemoryLayout<sockaddr_in6>.size
+            return unsafe CUV.bind(descriptor, raw, socklen_t(length)) == 0 ? 0 : -errno
+        }
+        if case .unix = address { return }
+        guard let outcome else { throw .invalid }
+        try check(outcome)
+    }
+
     /// A connection waits; make a `Socket(accepting: self)`.
     open func didBecomeReady() {}
 

@@ -21,6 +21,18 @@ open class Socket {
     @inlinable
     public final var loop: EventLoop { unsafe owner._withUnsafeGuaranteedRef { $0 } }
 
+    /// Milliseconds of the loop's clock.
+    @inline(__always)
+    public final var now: UInt64 { unsafe owner._withUnsafeGuaranteedRef { $0.now } }
+
+    /// Lends a buffer of the loop's slab; nil when none is free.
+    @inline(__always)
+    public final func lendBuffer() -> Buffer? {
+        var lent: Buffer?
+        unsafe pool._withUnsafeGuaranteedRef { lent = $0.lend() }
+        return lent
+    }
+
     @usableFromInline final let owner: Unmanaged<EventLoop>
     private final let pool: Unmanaged<BufferPool>
     private final let stream: UnsafeMutablePointer<uv_stream_t>

@@ -90,7 +90,7 @@ extension Conversation {
         answer.closes = forwarded.wantsClose
         answer.isUpstreamReusable =
             !head.wantsClose && head.minorVersion == 1 && head.framing != .untilClose
-        let waited = downstream.loop.now - request.started
+        let waited = downstream.now - request.started
         answer.firstByte = waited
         metrics.firstByte.observe(waited)
         watch()
@@ -100,7 +100,7 @@ extension Conversation {
     /// Sends the head, with the body bytes that came with it in the same record when they fit.
     private func sendAnswerHead(_ head: [UInt8], with rest: consuming Buffer) {
         guard head.count + rest.count <= BufferPool.plaintextSize, !answer.dechunks,
-            var out = downstream.loop.buffers.lend()
+            var out = downstream.lendBuffer()
         else {
             downstream.sendMessage(head)
             if rest.isEmpty, answer.body.isFinished { return completeAnswer() }
@@ -143,7 +143,7 @@ extension Conversation {
 
     @inline(__always)
     private func sendAnswer(_ buffer: consuming Buffer, bodyBytes: Int) {
-        lastProgress = downstream.loop.now
+        lastProgress = downstream.now
         answer.bytes &+= UInt64(bodyBytes)
         metrics.responseBytes.add(bodyBytes)
         metrics.responseReads.add(1)
@@ -272,7 +272,7 @@ extension Conversation {
         let closes = request.wantsClose || !request.isComplete || isDraining || clientEnded
         answer.status = status
         answer.isHeadSent = true
-        answer.firstByte = downstream.loop.now - request.started
+        answer.firstByte = downstream.now - request.started
         var message = ResponseHead.own(
             status: status, contentType: contentType, length: body.count, closes: closes
         ).serialise()
@@ -294,7 +294,7 @@ extension Conversation {
         summary.requestBytes = request.bytes
         summary.responseBytes = answer.bytes
         summary.firstByte = answer.firstByte
-        summary.duration = downstream.loop.now - request.started
+        summary.duration = downstream.now - request.started
         summary.failure = failure
         handler.finished(summary)
     }

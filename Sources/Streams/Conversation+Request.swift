@@ -24,7 +24,7 @@ extension Conversation {
 
     private func sendRequestHead(to link: Upstream) -> Bool {
         guard request.forwarded.count <= BufferPool.plaintextSize,
-            var out = downstream.loop.buffers.lend()
+            var out = downstream.lendBuffer()
         else {
             link.sendMessage(request.forwarded)
             return true
@@ -88,14 +88,14 @@ extension Conversation {
     }
 
     private func noteRequest(bytes: Int, finished: Bool) {
-        lastProgress = downstream.loop.now
+        lastProgress = downstream.now
         request.bytes &+= UInt64(bytes)
         metrics.requestBytes.add(bytes)
         request.isComplete = finished
     }
 
     private func keepPipelined(_ bytes: Span<UInt8>) {
-        guard var rest = downstream.loop.buffers.lend() else {
+        guard var rest = downstream.lendBuffer() else {
             // The next request is lost; the caller is told by the close and sends it again.
             request.wantsClose = true
             return
@@ -113,7 +113,7 @@ extension Conversation {
     }
 
     func upstreamDidBecomeWritable() {
-        lastProgress = downstream.loop.now
+        lastProgress = downstream.now
         if stage == .exchanging, !request.isComplete, held != nil { relayHeldRequest() }
         if stage == .exchanging, held == nil || !request.isComplete, upstream?.isWritable == true {
             downstream.resume()

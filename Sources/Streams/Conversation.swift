@@ -51,7 +51,7 @@ final class Conversation {
         budgets = downstream.service.budgets
         limits = downstream.service.limits
         metrics = downstream.service.metrics
-        lastProgress = downstream.loop.now
+        lastProgress = downstream.now
     }
 
     func begin() {
@@ -90,7 +90,7 @@ final class Conversation {
     }
 
     func clientDidBecomeWritable() {
-        lastProgress = downstream.loop.now
+        lastProgress = downstream.now
         if answerHeld != nil { processAnswer() }
         if downstream.isWritable { upstream?.resume() }
     }
@@ -167,14 +167,14 @@ final class Conversation {
         } catch {
             request = RequestProgress()
             request.wantsClose = true
-            request.started = downstream.loop.now
+            request.started = downstream.now
             fail(Failure(error))
             return true
         }
     }
 
     private func beginRequest(_ head: RequestHead) {
-        request = RequestProgress(head, now: downstream.loop.now)
+        request = RequestProgress(head, now: downstream.now)
         answer = AnswerProgress()
         metrics.requests.add(1)
         metrics.openStreams.add(1)
@@ -198,7 +198,7 @@ final class Conversation {
 
     /// Starts the budget of the present stage anew.
     func watch() {
-        lastProgress = downstream.loop.now
+        lastProgress = downstream.now
         guard let limit = budget else {
             timer?.stop()
             return
@@ -225,7 +225,7 @@ final class Conversation {
     private func checkBudget() {
         guard let limit = budget else { return }
         // Progress does not touch the timer; it only moves the time that this compares with.
-        let waited = downstream.loop.now - lastProgress
+        let waited = downstream.now - lastProgress
         if waited < limit {
             timer?.start(after: limit - waited)
             return

@@ -94,7 +94,7 @@ open class Link: Socket {
         didOpen()
         var offset = 0
         while offset < leftover.count, !isClosing {
-            guard var buffer = loop.buffers.lend() else {
+            guard var buffer = lendBuffer() else {
                 return didBreak(.refused(.noBuffer))
             }
             let end = min(offset + BufferPool.plaintextSize, leftover.count)
@@ -134,7 +134,7 @@ open class Link: Socket {
     }
 
     private final func sendRecord(_ plaintext: consuming Buffer) -> WriteOutcome {
-        guard var output = loop.buffers.lend() else {
+        guard var output = lendBuffer() else {
             stalled = consume plaintext
             awaitBuffers()
             return .pending
@@ -149,7 +149,7 @@ open class Link: Socket {
 
     private final func flushOutbox() {
         while !isWriting, !isClosing, stalled == nil, outboxSent < outbox.count {
-            guard var piece = loop.buffers.lend() else { return awaitBuffers() }
+            guard var piece = lendBuffer() else { return awaitBuffers() }
             let end = min(outboxSent + BufferPool.plaintextSize, outbox.count)
             _ = piece.append(outbox.span.extracting(outboxSent..<end))
             outboxSent = end
@@ -162,7 +162,7 @@ open class Link: Socket {
     }
 
     private final func finishNow() {
-        if session != nil, phase != .handshaking, var output = loop.buffers.lend() {
+        if session != nil, phase != .handshaking, var output = lendBuffer() {
             session!.finish(into: &output)
             _ = write(output)
         }
@@ -250,7 +250,7 @@ open class Link: Socket {
         isPumping = true
         defer { isPumping = false }
         while !isPaused, !isClosing, phase != .finished, var ciphertext = inbox.take() {
-            guard var plaintext = loop.buffers.lend() else {
+            guard var plaintext = lendBuffer() else {
                 inbox = consume ciphertext
                 stopReading()
                 return awaitBuffers()
@@ -285,14 +285,14 @@ open class Link: Socket {
     }
 
     private final func flushSpill() {
-        guard var output = loop.buffers.lend() else { return }
+        guard var output = lendBuffer() else { return }
         session!.takeSpill(into: &output)
         if case .failed(let error) = write(output) { breakOff(.socket(error)) }
     }
 
     private final func continueHandshake() {
         while !isWriting, !isClosing {
-            guard var output = loop.buffers.lend() else { return awaitBuffers() }
+            guard var output = lendBuffer() else { return awaitBuffers() }
             var input = inbox.take()
             let progress = session!.handshake(&input, into: &output)
             let isUsedUp = input?.isEmpty ?? true

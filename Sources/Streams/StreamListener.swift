@@ -15,6 +15,8 @@ public protocol StreamService: AnyObject {
     func makeHandler(for connection: Downstream) -> any RequestHandler
     /// A connection is over; nil when it ended in order.
     func ended(_ connection: Downstream, _ error: LinkError?)
+    /// The worker is ending: give up idle upstream links and timers.
+    func close()
 }
 
 /// Accepts connections on one loop for one service.

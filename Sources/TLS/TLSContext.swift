@@ -1,17 +1,16 @@
 internal import COpenSSL
+public import Keys
 
 /// The key and certificates that one side presents.
-@safe
-public struct TLSIdentity {
-    /// OpenSSL's handle of the private key; the context takes a reference of its own.
-    @unsafe public let key: OpaquePointer
-    /// The leaf and then its issuers, DER.
-    public let certificates: [[UInt8]]
+public struct TLSIdentity: Sendable {
+    /// The private key of the leaf.
+    public let key: PrivateKey
+    /// The leaf and then its issuers.
+    public let certificates: [Certificate]
 
     /// Pairs a key with its certificates, leaf first.
-    @unsafe
-    public init(key: OpaquePointer, certificates: [[UInt8]]) {
-        unsafe self.key = key
+    public init(key: PrivateKey, certificates: [Certificate]) {
+        self.key = key
         self.certificates = certificates
     }
 }
@@ -82,22 +81,14 @@ public final class TLSContext: @unchecked Sendable {
     }
 
     private func present(_ identity: TLSIdentity) throws(TLSError) {
-        for (index, der) in identity.certificates.enumerated() {
-            let certificate: OpaquePointer? = unsafe der.withUnsafeBufferPointer { bytes in
-                var next = bytes.baseAddress
-                return unsafe d2i_X509(nil, &next, bytes.count)
-            }
-            guard let certificate = unsafe certificate else {
-                throw TLSError.fromQueue("a certificate cannot be read")
-            }
-            defer { unsafe X509_free(certificate) }
+        for (index, certificate) in identity.certificates.enumerated() {
             let status =
                 unsafe index == 0
-                ? SSL_CTX_use_certificate(handle, certificate)
-                : ratel_SSL_CTX_add1_chain_cert(handle, certificate)
+                ? SSL_CTX_use_certificate(handle, certificate.handle)
+                : ratel_SSL_CTX_add1_chain_cert(handle, certificate.handle)
             guard status == 1 else { throw TLSError.fromQueue("a certificate was refused") }
         }
-        guard unsafe SSL_CTX_use_PrivateKey(handle, identity.key) == 1,
+        guard unsafe SSL_CTX_use_PrivateKey(handle, identity.key.handle) == 1,
             unsafe SSL_CTX_check_private_key(handle) == 1
         else { throw TLSError.fromQueue("the private key does not belong to the certificate") }
     }
