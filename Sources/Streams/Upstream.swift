@@ -41,11 +41,11 @@ public final class Upstream: Link {
         switch target.security {
         case .plain:
             begin()
-        case .tls(let context, let serverName, let makePreamble):
+        case .tls(let currentContext, let serverName, let makePreamble):
             arm(target.budgets.handshake) { [unowned self] in
                 self.abandon(.refused(.handshakeTimedOut))
             }
-            begin(context, serverName: serverName, preamble: makePreamble())
+            begin(currentContext(), serverName: serverName, preamble: makePreamble())
         }
     }
 

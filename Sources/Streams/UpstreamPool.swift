@@ -8,7 +8,8 @@ public struct UpstreamTarget {
         /// Nothing: a backend on loopback or behind a Unix socket, in the same trust domain.
         case plain
         /// TLS; the preamble opens the link or refuses it.
-        case tls(TLSContext, serverName: String?, preamble: () -> any Preamble)
+        case tls(
+            context: () -> TLSContext, serverName: String?, preamble: () -> any Preamble)
     }
 
     /// A host name with a port, or a Unix socket.

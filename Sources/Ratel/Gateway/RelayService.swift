@@ -19,7 +19,7 @@ final class RelayService: StreamService {
         /// Plaintext: callers on this machine.
         case plain
         /// TLS, opened by what the preamble finds.
-        case attested(ChannelAcceptor)
+        case attested(Channel)
     }
 
     init(
@@ -40,7 +40,7 @@ final class RelayService: StreamService {
     func begin(_ connection: Downstream) {
         switch front {
         case .plain: connection.begin()
-        case .attested(let acceptor): acceptor.accept(connection)
+        case .attested(let channel): channel.accept(connection)
         }
     }
 

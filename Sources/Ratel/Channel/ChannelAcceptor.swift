@@ -1,6 +1,0 @@
-internal import Streams
-
-/// Begins TLS and what follows it on accepted connections.
-final class ChannelAcceptor {
-    func accept(_ connection: Downstream) {}
-}
