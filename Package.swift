@@ -37,10 +37,12 @@ let package = Package(
         library("COpenSSL", pkgConfig: "openssl", package: "libssl-dev"),
         library("CTSS2", pkgConfig: "tss2-esys tss2-mu tss2-tctildr", package: "libtss2-dev"),
 
+        .target(name: "CRecycler"),
+
         module("Bytes"),
         module("Loop", ["Bytes", "CUV"]),
         module("Keys", ["Bytes", "COpenSSL"]),
-        module("TLS", ["Bytes", "Keys", "COpenSSL"]),
+        module("TLS", ["Bytes", "Keys", "COpenSSL", "CRecycler"]),
         module("HTTP", ["Bytes"]),
         module("Streams", ["Bytes", "Loop", "TLS", "HTTP"]),
         module("RATS", ["Bytes"]),

@@ -1,6 +1,4 @@
-#if canImport(Glibc)
-    internal import Glibc
-#endif
+internal import Glibc
 
 /// A bounded slab of equal buffers for one event loop; not thread-safe, and never grows.
 ///
@@ -14,6 +12,11 @@
 
     /// Bytes of plaintext that one TLS record can carry, RFC 8446 section 5.1.
     public static let plaintextSize = 16 * 1024
+
+    /// Buffers that reading may not take, so that what was read can be worked on: one to decrypt
+    /// into, one to encrypt into and one for a message of this side, twice over; half of a slab
+    /// that is smaller than that.
+    @inlinable var reserve: Int { min(6, capacity / 2) }
 
     /// The number of buffers in the slab.
     public let capacity: Int
@@ -35,7 +38,13 @@
         precondition(capacity > 0 && capacity < Int(UInt32.max), "a pool needs a sane capacity")
         let length = capacity * BufferPool.bufferSize
         let mapping = unsafe mmap(
-            nil, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
+            nil,
+            length,
+            PROT_READ | PROT_WRITE,
+            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+            -1,
+            0
+        )
         guard let mapping = unsafe mapping, unsafe mapping != MAP_FAILED else {
             fatalError("cannot reserve \(length) bytes of buffers")
         }
@@ -63,7 +72,17 @@
         unlent &-= 1
         if unlent < fewest { fewest = unlent }
         let index = unsafe Int(free[unlent])
-        return unsafe Buffer(base: slab + index * BufferPool.bufferSize, pool: .passUnretained(self))
+        return unsafe Buffer(
+            base: slab + index * BufferPool.bufferSize,
+            pool: .passUnretained(self)
+        )
+    }
+
+    /// Lends one for bytes that come in, or `nil` when only the reserve is left.
+    @inlinable
+    public func lendForReading() -> Buffer? {
+        guard unlent > reserve else { return nil }
+        return lend()
     }
 
     @inlinable

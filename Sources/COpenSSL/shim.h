@@ -33,6 +33,9 @@ static inline int ratel_SSL_CTX_set1_groups_list(SSL_CTX *c, const char *s) {
 static inline int ratel_SSL_CTX_set1_sigalgs_list(SSL_CTX *c, const char *s) {
     return (int)SSL_CTX_set1_sigalgs_list(c, s);
 }
+static inline int ratel_SSL_CTX_add1_chain_cert(SSL_CTX *c, X509 *x) {
+    return (int)SSL_CTX_add1_chain_cert(c, x);
+}
 static inline long ratel_SSL_CTX_set_mode(SSL_CTX *c, long m) { return SSL_CTX_set_mode(c, m); }
 static inline long ratel_SSL_CTX_set_session_cache_mode(SSL_CTX *c, long m) {
     return SSL_CTX_set_session_cache_mode(c, m);
@@ -50,4 +53,15 @@ static inline void ratel_BIO_set_retry_write(BIO *b) { BIO_set_retry_write(b); }
 static inline long ratel_BIO_get_mem_data(BIO *b, char **p) { return BIO_get_mem_data(b, p); }
 static inline EVP_PKEY *ratel_EVP_EC_gen(const char *curve) { return EVP_EC_gen(curve); }
 static inline int ratel_EVP_PKEY_id(const EVP_PKEY *k) { return EVP_PKEY_get_base_id(k); }
+static inline STACK_OF(X509) *ratel_sk_X509_new(void) { return sk_X509_new_null(); }
+static inline int ratel_sk_X509_push(STACK_OF(X509) *s, X509 *c) { return sk_X509_push(s, c); }
+static inline void ratel_sk_X509_free(STACK_OF(X509) *s) { sk_X509_free(s); }
+static inline STACK_OF(X509_CRL) *ratel_sk_X509_CRL_new(void) { return sk_X509_CRL_new_null(); }
+static inline int ratel_sk_X509_CRL_push(STACK_OF(X509_CRL) *s, X509_CRL *c) {
+    return sk_X509_CRL_push(s, c);
+}
+static inline void ratel_sk_X509_CRL_free(STACK_OF(X509_CRL) *s) { sk_X509_CRL_free(s); }
+static inline int ratel_X509_NAME_print(BIO *b, const X509_NAME *n) {
+    return X509_NAME_print_ex(b, n, 0, XN_FLAG_RFC2253);
+}
 #endif

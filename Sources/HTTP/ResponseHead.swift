@@ -132,7 +132,7 @@ public struct ResponseHead: Sendable {
         return status
     }
 
-    private init(
+    init(
         status: Int,
         reason: [UInt8],
         minorVersion: Int,

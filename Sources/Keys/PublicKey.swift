@@ -1,0 +1,235 @@
+internal import COpenSSL
+
+/// A public key, RSA or elliptic curve, from its SubjectPublicKeyInfo (RFC 5280 section 4.1.2.7).
+@safe public final class PublicKey: @unchecked Sendable {
+    /// What kind of key this is.
+    public enum Algorithm: Sendable, Equatable {
+        /// ECDSA or ECDH over P-256 (secp256r1).
+        case p256
+        /// ECDSA or ECDH over P-384 (secp384r1).
+        case p384
+        /// RSA with a modulus of this many bits, 2048 to 8192.
+        case rsa(bits: Int)
+    }
+
+    /// How an RSA signature is padded.
+    public enum RSAPadding: Sendable {
+        /// RSASSA-PKCS1-v1_5, RFC 8017 section 8.2.
+        case pkcs1
+        /// RSASSA-PSS with MGF1 of the same hash and any salt length, RFC 8017 section 8.1.
+        case pss
+    }
+
+    /// The SubjectPublicKeyInfo, DER, exactly as it was given.
+    public let spki: [UInt8]
+    /// What kind of key this is.
+    public let algorithm: Algorithm
+
+    // Immutable once made; OpenSSL locks what it caches inside, so the key may cross threads.
+    let key: OpaquePointer
+
+    /// Reads a DER SubjectPublicKeyInfo that has no trailing bytes.
+    public init(spki: [UInt8]) throws(KeyError) {
+        // 1 KiB holds an 8192-bit RSA key with its 38 bytes of framing; 64 spare.
+        guard spki.count <= 1024 + 128 else { throw KeyError(.malformed, "public key: too long") }
+        let made = unsafe Library.decode(
+            spki,
+            { unsafe d2i_PUBKEY(nil, $0, $1) },
+            free: { unsafe EVP_PKEY_free($0) }
+        )
+        guard let made = unsafe made else {
+            throw KeyError(.malformed, "public key: not a SubjectPublicKeyInfo")
+        }
+        guard let algorithm = unsafe PublicKey.algorithm(of: made) else {
+            unsafe EVP_PKEY_free(made)
+            throw KeyError(.unsupported, "public key: not P-256, P-384 or RSA of 2048 to 8192 bits")
+        }
+        unsafe key = made
+        self.spki = spki
+        self.algorithm = algorithm
+    }
+
+    /// Takes over a reference to a key of the library.
+    @unsafe init(owning made: OpaquePointer) throws(KeyError) {
+        guard let algorithm = unsafe PublicKey.algorithm(of: made),
+            let spki = unsafe Library.encode({ unsafe i2d_PUBKEY(made, $0) })
+        else {
+            unsafe EVP_PKEY_free(made)
+            throw KeyError(.unsupported, "public key: not P-256, P-384 or RSA of 2048 to 8192 bits")
+        }
+        unsafe key = made
+        self.spki = spki
+        self.algorithm = algorithm
+    }
+
+    /// A P-256 or P-384 key from its affine coordinates, padded on the left as needed.
+    public convenience init(curve: Algorithm, x: [UInt8], y: [UInt8]) throws(KeyError) {
+        let size: Int
+        let name: String
+        switch curve {
+        case .p256: (size, name) = (32, "1.2.840.10045.3.1.7")
+        case .p384: (size, name) = (48, "1.3.132.0.34")
+        case .rsa: throw KeyError(.unsupported, "public key: RSA has no curve")
+        }
+        guard x.count <= size, y.count <= size else {
+            throw KeyError(.malformed, "public key: a coordinate is too long")
+        }
+        let zeros = [UInt8](repeating: 0, count: size)
+        let point = [4] + zeros.dropFirst(x.count) + x + zeros.dropFirst(y.count) + y
+        try self.init(
+            spki: DER.sequence([
+                DER.sequence([
+                    DER.objectIdentifier("1.2.840.10045.2.1"), DER.objectIdentifier(name),
+                ]),
+                DER.bitString(point),
+            ])
+        )
+    }
+
+    /// An RSA key from its modulus and exponent, both big-endian.
+    public convenience init(modulus: [UInt8], exponent: UInt32) throws(KeyError) {
+        let bytes = (0..<4).map { UInt8(truncatingIfNeeded: exponent >> UInt32(24 - 8 * $0)) }
+        let inner = DER.sequence([DER.integer(modulus), DER.integer(bytes)])
+        try self.init(
+            spki: DER.sequence([
+                DER.sequence([DER.objectIdentifier("1.2.840.113549.1.1.1"), DER.null]),
+                DER.bitString(inner),
+            ])
+        )
+    }
+
+    /// Reads one PEM block labelled PUBLIC KEY.
+    public convenience init(pem: String) throws(KeyError) {
+        let blocks = try PEM.decode(pem, label: "PUBLIC KEY")
+        guard blocks.count == 1 else { throw KeyError(.malformed, "public key: not one PEM block") }
+        try self.init(spki: blocks[0])
+    }
+
+    deinit { unsafe EVP_PKEY_free(key) }
+
+    /// The library's key, borrowed for as long as this object lives.
+    @unsafe public var handle: OpaquePointer { unsafe key }
+
+    /// Whether `signature`, raw r ‖ s, is ECDSA by this key over `message`.
+    public func verifies(
+        raw signature: [UInt8],
+        over message: [UInt8],
+        digest: Digest = .sha256
+    ) -> Bool {
+        guard let size = coordinateSize, signature.count == 2 * size else { return false }
+        let der = DER.sequence([
+            DER.integer(Array(signature[..<size])), DER.integer(Array(signature[size...])),
+        ])
+        return verifies(der: der, over: message, digest: digest)
+    }
+
+    /// Whether `signature`, a DER ECDSA-Sig-Value, is ECDSA by this key over `message`.
+    public func verifies(
+        der signature: [UInt8],
+        over message: [UInt8],
+        digest: Digest = .sha256
+    ) -> Bool {
+        guard coordinateSize != nil else { return false }
+        return verify(signature, message, digest, padding: nil)
+    }
+
+    /// Whether `signature` is an RSA signature by this key over `message`.
+    public func verifies(
+        rsa signature: [UInt8],
+        over message: [UInt8],
+        digest: Digest,
+        padding: RSAPadding
+    ) -> Bool {
+        guard case .rsa = algorithm else { return false }
+        let value = padding == .pss ? RSA_PKCS1_PSS_PADDING : RSA_PKCS1_PADDING
+        return verify(signature, message, digest, padding: value)
+    }
+
+    /// Bytes in one coordinate of the curve; `nil` for RSA.
+    public var coordinateSize: Int? {
+        switch algorithm {
+        case .p256: 32
+        case .p384: 48
+        case .rsa: nil
+        }
+    }
+
+    private func verify(
+        _ signature: [UInt8],
+        _ message: [UInt8],
+        _ digest: Digest,
+        padding: Int32?
+    ) -> Bool {
+        defer { Library.clearErrors() }
+        guard let context = unsafe EVP_MD_CTX_new() else { return false }
+        defer { unsafe EVP_MD_CTX_free(context) }
+        var inner: OpaquePointer?
+        guard
+            unsafe EVP_DigestVerifyInit(context, &inner, digest.algorithm, nil, key) == 1
+        else { return false }
+        if let padding {
+            guard unsafe EVP_PKEY_CTX_set_rsa_padding(inner, padding) == 1 else { return false }
+        }
+        return unsafe EVP_DigestVerify(
+            context,
+            signature,
+            signature.count,
+            message,
+            message.count
+        ) == 1
+    }
+
+    @unsafe private static func algorithm(of key: OpaquePointer) -> Algorithm? {
+        let bits = unsafe Int(EVP_PKEY_get_bits(key))
+        switch unsafe ratel_EVP_PKEY_id(key) {
+        case EVP_PKEY_RSA:
+            return (2048...8192).contains(bits) ? .rsa(bits: bits) : nil
+        case EVP_PKEY_EC:
+            var name = [CChar](repeating: 0, count: 64)
+            let found = unsafe name.withUnsafeMutableBufferPointer {
+                unsafe EVP_PKEY_get_group_name(key, $0.baseAddress, $0.count, nil)
+            }
+            guard found == 1 else { return nil }
+            let bytes = name.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }
+            switch String(decoding: bytes, as: UTF8.self) {
+            case "prime256v1": return .p256
+            case "secp384r1": return .p384
+            default: return nil
+            }
+        default:
+            return nil
+        }
+    }
+}
+
+extension PublicKey {
+    /// Encrypts `secret` with RSAES-OAEP, one hash for label and MGF1, RFC 8017 section 7.1.
+    public func encryptOAEP(
+        _ secret: [UInt8],
+        label: [UInt8],
+        digest: Digest
+    ) throws(KeyError) -> [UInt8] {
+        defer { Library.clearErrors() }
+        guard case .rsa(let bits) = algorithm else {
+            throw KeyError(.unsupported, "OAEP: not an RSA key")
+        }
+        let failed = KeyError(.library, "OAEP: encryption failed")
+        guard let context = unsafe EVP_PKEY_CTX_new(key, nil) else { throw failed }
+        defer { unsafe EVP_PKEY_CTX_free(context) }
+        guard unsafe EVP_PKEY_encrypt_init(context) == 1,
+            unsafe EVP_PKEY_CTX_set_rsa_padding(context, RSA_PKCS1_OAEP_PADDING) == 1,
+            unsafe EVP_PKEY_CTX_set_rsa_oaep_md(context, digest.algorithm) == 1,
+            unsafe EVP_PKEY_CTX_set_rsa_mgf1_md(context, digest.algorithm) == 1
+        else { throw failed }
+        // The context takes the label over and frees it.
+        guard let copy = unsafe CRYPTO_memdup(label, label.count, nil, 0),
+            unsafe EVP_PKEY_CTX_set0_rsa_oaep_label(context, copy, Int32(label.count)) == 1
+        else { throw failed }
+        var output = [UInt8](repeating: 0, count: bits / 8)
+        var size = output.count
+        guard unsafe EVP_PKEY_encrypt(context, &output, &size, secret, secret.count) == 1 else {
+            throw failed
+        }
+        return Array(output[..<size])
+    }
+}
