@@ -1,6 +1,6 @@
 """Builds the fuzz targets and runs each for a while; fails on the first crash.
 
-    fuzz.py SECONDS [TARGET ...]
+fuzz.py SECONDS [TARGET ...]
 """
 
 import os
@@ -33,7 +33,12 @@ def run(target, seconds):
     crashes.mkdir(exist_ok=True)
     command = [SCRATCH / "release" / f"Fuzz{target}", corpus, HERE / "Seeds" / target]
     # 32 KiB: twice the largest head. 5 s: an input that takes longer is a finding.
-    command += [f"-max_total_time={seconds}", "-max_len=32768", "-timeout=5", "-print_final_stats=1"]
+    command += [
+        f"-max_total_time={seconds}",
+        "-max_len=32768",
+        "-timeout=5",
+        "-print_final_stats=1",
+    ]
     command += [f"-artifact_prefix={crashes}/{target}-"]
     # Swift's own backtracer waits for a terminal when libFuzzer has caught the signal.
     environment = dict(os.environ, SWIFT_BACKTRACE="enable=no")
