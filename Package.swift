@@ -64,6 +64,11 @@ let package = Package(
             swiftSettings: strict
         ),
 
+        // Tells the differential test how `HTTP` reads a message; no part of the product.
+        .executableTarget(
+            name: "HTTPProbe", dependencies: ["HTTP"], path: "Tests/HTTPProbe",
+            swiftSettings: strict),
+
         tests("BytesTests", ["Bytes"]),
         tests("HTTPTests", ["HTTP", "Bytes"]),
         tests("KeysTests", ["Keys", "Bytes"]),

@@ -1,0 +1,2 @@
+"""Placeholder"""
+print("0 passed, 0 failed")
