@@ -17,6 +17,8 @@ final class ChannelLog: Sendable {
     private let accessLog: AccessLog
     /// Refusals by code, for the metrics.
     let refusals = RefusalCounts()
+    /// Peers that were admitted, on either side.
+    let admissions = Counter()
 
     /// Writes to `logger`.
     init(logger: Logger, accessLog: AccessLog) {
@@ -25,6 +27,7 @@ final class ChannelLog: Sendable {
     }
 
     func admitted(_ remote: Address?, _ caller: AdmittedCaller, details: Logger.Metadata) {
+        admissions.add(1)
         var fields = details
         fields["remote"] = "\(remote?.description ?? "unix")"
         fields["peer"] = "\(caller.name)"
