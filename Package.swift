@@ -57,7 +57,7 @@ let package = Package(
         .executableTarget(
             name: "RatelCommand",
             dependencies: [
-                "Ratel",
+                "Ratel", "Loop", "Streams", "TLS",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],

@@ -5,14 +5,6 @@ internal import TLS
 
 /// One line per connection admitted or refused, and one per request where the access log is on.
 final class ChannelLog: Sendable {
-    /// What is written of each request.
-    enum AccessLog: String, Sendable, CaseIterable {
-        /// Nothing.
-        case off
-        /// Method, path without its query, status, sizes and times.
-        case metadata
-    }
-
     let logger: Logger
     private let accessLog: AccessLog
     /// Refusals by code, for the metrics.

@@ -6,7 +6,7 @@ internal import Streams
 /// Facts that a relying party decides on, and no secret: no path, key, token or address.
 struct EffectiveConfiguration {
     let use: String
-    let accessLog: ChannelLog.AccessLog
+    let accessLog: AccessLog
     let upstream: String
     let forwardsClientAddress: Bool
     let policyDigest: [UInt8]

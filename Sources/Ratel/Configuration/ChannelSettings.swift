@@ -7,6 +7,14 @@ internal import RATLS
 internal import RATS
 internal import TLS
 
+/// What is written of each request.
+public enum AccessLog: String, Sendable, CaseIterable {
+    /// Nothing.
+    case off
+    /// Method, path without its query, status, sizes and times.
+    case metadata
+}
+
 /// How logs look and what they hold.
 public struct LoggingSettings: Sendable {
     /// Text or JSON.
@@ -14,11 +22,11 @@ public struct LoggingSettings: Sendable {
     /// The least level written.
     public var level: Logger.Level
     /// What is written of each request.
-    public var accessLog: ChannelLog.AccessLog
+    public var accessLog: AccessLog
 
     /// Collects the settings.
     public init(
-        format: LineLogHandler.Format, level: Logger.Level, accessLog: ChannelLog.AccessLog
+        format: LineLogHandler.Format, level: Logger.Level, accessLog: AccessLog
     ) {
         self.format = format
         self.level = level

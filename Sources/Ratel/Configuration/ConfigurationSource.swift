@@ -166,3 +166,25 @@ public enum SettingValue {
         return choice
     }
 }
+
+extension SettingValue {
+    /// Numbers and ranges, `0-7,11`; in order, each once.
+    public static func list(
+        _ text: String, in range: ClosedRange<Int>, setting: String
+    ) throws(ConfigurationError) -> [Int] {
+        var numbers: Set<Int> = []
+        for part in text.split(separator: ",", omittingEmptySubsequences: false) {
+            let ends = part.split(separator: "-", omittingEmptySubsequences: false)
+            guard let first = ends.first, let last = ends.last, ends.count <= 2,
+                let low = Int(first), let high = Int(last), low <= high, range.contains(low),
+                range.contains(high)
+            else {
+                throw ConfigurationError(
+                    "--\(setting): expected numbers from \(range.lowerBound) to "
+                        + "\(range.upperBound) such as 0-7,11; got \(text)")
+            }
+            numbers.formUnion(low...high)
+        }
+        return numbers.sorted()
+    }
+}
