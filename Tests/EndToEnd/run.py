@@ -1,2 +1,3 @@
 """Placeholder"""
+
 print("0 passed, 0 failed")
