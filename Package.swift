@@ -57,7 +57,7 @@ let package = Package(
         .executableTarget(
             name: "RatelCommand",
             dependencies: [
-                "Ratel",
+                "Ratel", "Loop", "Streams", "TLS",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
@@ -76,6 +76,6 @@ let package = Package(
         tests("RATLSTests", ["RATLS", "Appraisal", "RATS", "Keys", "Attestation", "Bytes"]),
         tests("LoopTests", ["Loop", "Bytes"]),
         tests("TLSTests", ["TLS", "Keys", "Bytes"]),
-        tests("RatelTests", ["Ratel"]),
+        tests("RatelTests", ["Ratel", "Appraisal", "RATS", "Keys"]),
     ]
 )

@@ -40,6 +40,12 @@ internal import COpenSSL
         guard let made = unsafe made else {
             throw KeyError(.malformed, "public key: not a SubjectPublicKeyInfo")
         }
+        // The library reads more encodings than one; only that which it writes is taken, so that
+        // a hash of the bytes stands for the key.
+        guard unsafe Library.encode({ unsafe i2d_PUBKEY(made, $0) }) == spki else {
+            unsafe EVP_PKEY_free(made)
+            throw KeyError(.malformed, "public key: not DER")
+        }
         guard let algorithm = unsafe PublicKey.algorithm(of: made) else {
             unsafe EVP_PKEY_free(made)
             throw KeyError(.unsupported, "public key: not P-256, P-384 or RSA of 2048 to 8192 bits")

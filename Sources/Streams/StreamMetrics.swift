@@ -24,7 +24,8 @@ public final class StreamMetrics: Sendable {
 public struct Counter: ~Copyable, Sendable {
     private let value = Atomic<Int>(0)
 
-    init() {}
+    /// Starts at zero.
+    public init() {}
 
     /// Adds `amount`, which may be negative where the number is a gauge.
     public func add(_ amount: Int) {

@@ -50,6 +50,10 @@ struct KeyTests {
         var off = spki
         off[off.count - 1] ^= 1
         #expect(throws: KeyError.self, "not on the curve") { try PublicKey(spki: off) }
+        var unused = spki
+        unused[25] = 1
+        unused[90] &= 0xFE
+        #expect(throws: KeyError.self, "unused bits") { try PublicKey(spki: unused) }
         let again = try PublicKey(
             curve: .p256,
             x: Array(spki[27..<59]),

@@ -1,5 +1,6 @@
 internal import Appraisal
 internal import Logging
+internal import Loop
 internal import RATLS
 internal import RATS
 internal import Streams

@@ -5,18 +5,12 @@ internal import TLS
 
 /// One line per connection admitted or refused, and one per request where the access log is on.
 final class ChannelLog: Sendable {
-    /// What is written of each request.
-    enum AccessLog: String, Sendable, CaseIterable {
-        /// Nothing.
-        case off
-        /// Method, path without its query, status, sizes and times.
-        case metadata
-    }
-
     let logger: Logger
     private let accessLog: AccessLog
     /// Refusals by code, for the metrics.
     let refusals = RefusalCounts()
+    /// Peers that were admitted, on either side.
+    let admissions = Counter()
 
     /// Writes to `logger`.
     init(logger: Logger, accessLog: AccessLog) {
@@ -25,6 +19,7 @@ final class ChannelLog: Sendable {
     }
 
     func admitted(_ remote: Address?, _ caller: AdmittedCaller, details: Logger.Metadata) {
+        admissions.add(1)
         var fields = details
         fields["remote"] = "\(remote?.description ?? "unix")"
         fields["peer"] = "\(caller.name)"

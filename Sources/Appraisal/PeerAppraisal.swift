@@ -1,0 +1,114 @@
+internal import Keys
+internal import RATS
+
+/// One attempt to admit a peer under one part of the policy.
+struct PeerAppraisal {
+    /// A refusal, and how far the attempt came: of several, the furthest tells the most.
+    struct Mismatch: Error {
+        let refusal: Refusal
+        let step: Int
+    }
+
+    let peer: PeerPolicy
+    let evidence: [AuthenticEvidence]
+    let endorsements: [Endorsement]
+    let configuration: JSONValue
+    let now: Int64
+    let activations: [Activation]
+
+    /// Returns if the peer is admitted, with a request if a TPM has yet to prove its keys.
+    func run() throws(Mismatch) -> ActivationRequest? {
+        try step(0) { () throws(Refusal) in try checkTier() }
+        try step(1) { () throws(Refusal) in try checkFormats() }
+        try step(2) { () throws(Refusal) in try checkConfiguration() }
+        return nil
+    }
+
+    private func step<Value>(
+        _ number: Int,
+        _ check: () throws(Refusal) -> Value
+    ) throws(Mismatch) -> Value {
+        do throws(Refusal) {
+            return try check()
+        } catch {
+            throw Mismatch(refusal: error, step: number)
+        }
+    }
+
+    private func checkTier() throws(Refusal) {
+        guard peer.tier == .session else {
+            throw refusal(
+                "policy.tier.mismatch",
+                "tier",
+                peer.tier.rawValue,
+                "session",
+                "write `tier: session` for peers that take part in the exchange"
+            )
+        }
+    }
+
+    // Exactly what is required: Evidence left out and Evidence slipped in are both refused.
+    private func checkFormats() throws(Refusal) {
+        for format in EvidenceFormat.allCases {
+            let wanted = peer.require[format] ?? 0
+            let found = evidence.filter { $0.format == format }
+            if format == .simulated, !found.isEmpty, !peer.simulated {
+                throw refusal(
+                    "simulated.refused",
+                    "simulated",
+                    "hardware Evidence",
+                    "a software key",
+                    "use a machine with a root of trust; for tests only, `simulated: true`"
+                )
+            }
+            guard found.count == wanted else {
+                throw refusal(
+                    "evidence.kind.count",
+                    "require.\(format.rawValue)",
+                    "\(wanted)",
+                    "\(found.count)",
+                    "have the peer present exactly what `require` lists"
+                )
+            }
+            guard Set(found.map(\.index)).count == found.count else {
+                throw refusal(
+                    "evidence.index.duplicate",
+                    "index",
+                    "each index once",
+                    "one twice",
+                    "update the peer"
+                )
+            }
+        }
+        guard !evidence.isEmpty else {
+            throw refusal(
+                "evidence.kind.count",
+                "require",
+                "at least one piece of Evidence",
+                "none",
+                "write what the peer has to present under `require`"
+            )
+        }
+    }
+
+    private func checkConfiguration() throws(Refusal) {
+        for constraint in peer.configuration { try constraint.check(configuration) }
+    }
+
+    private func refusal(
+        _ code: String,
+        _ field: String,
+        _ expected: String,
+        _ got: String,
+        _ remedy: String
+    ) -> Refusal {
+        Refusal(
+            code,
+            .policy,
+            field: "\(peer.name): \(field)",
+            expected: expected,
+            got: got,
+            remedy: remedy
+        )
+    }
+}

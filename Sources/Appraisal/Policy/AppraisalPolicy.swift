@@ -1,0 +1,102 @@
+public import RATS
+
+/// How a Relying Party appraises its peers: an Appraisal Policy for Evidence, RFC 9334 section 8.5.
+///
+/// Every field must be given: a policy with nothing in it accepts nobody.
+public struct AppraisalPolicy: Sendable {
+    /// What happens when Evidence does not hold.
+    public enum Mode: String, Sendable, CaseIterable {
+        /// The connection is refused.
+        case enforce
+        /// The refusal is logged; the peer is known as one that would have been refused.
+        case observe
+    }
+
+    /// Who may be a peer.
+    public enum Peers: Sendable {
+        /// Anyone, with nothing asked: only where the policy says `peers: anonymous`.
+        case anonymous
+        /// Whoever one of these admits, the first that does; nobody else.
+        case appraised([PeerPolicy])
+    }
+
+    /// What happens when Evidence does not hold.
+    public let mode: Mode
+    /// Who may be a peer.
+    public let peers: Peers
+    /// SHA-384 of the policy as it was written, with every file that it names, 48 bytes.
+    public let digest: [UInt8]
+
+    /// Puts a policy together.
+    public init(mode: Mode, peers: Peers, digest: [UInt8]) {
+        self.mode = mode
+        self.peers = peers
+        self.digest = digest
+    }
+
+    /// Whether unattested peers are admitted.
+    public var isAnonymous: Bool {
+        if case .anonymous = peers { true } else { false }
+    }
+
+    /// The kinds of Evidence that some peer of this policy may present, in order.
+    public var acceptedKinds: [EvidenceKind] {
+        guard case .appraised(let peers) = peers else { return [] }
+        let kinds = Set(peers.flatMap { $0.require.keys.map(\.kind) })
+        return kinds.sorted { $0.rawValue < $1.rawValue }
+    }
+
+    /// Whether some peer of this policy may present simulated Evidence.
+    public var acceptsSimulated: Bool {
+        guard case .appraised(let peers) = peers else { return false }
+        return peers.contains(where: \.simulated)
+    }
+}
+
+/// What one sort of peer has to show.
+public struct PeerPolicy: Sendable {
+    /// What ties the Evidence down.
+    public enum Tier: String, Sendable, CaseIterable {
+        /// To this very connection.
+        case session
+        /// To the key of the leaf certificate only.
+        case `static`
+    }
+
+    /// The name that logs and headers show.
+    public let name: String
+    /// What ties the Evidence down.
+    public let tier: Tier
+    /// For how many seconds a result is good.
+    public let maxAge: UInt32
+    /// The formats of Evidence and how many of each, exactly.
+    public let require: [EvidenceFormat: Int]
+    /// What a TPM has to show; Evidence of a TPM without it is refused.
+    public let tpm: TPMPolicy?
+    /// Whether a software key will do.
+    public let simulated: Bool
+    /// What the peer's effective configuration has to say.
+    public let configuration: [ConfigurationConstraint]
+
+    /// Puts together what one sort of peer has to show.
+    public init(
+        name: String,
+        tier: Tier,
+        maxAge: UInt32,
+        require: [EvidenceFormat: Int],
+        tpm: TPMPolicy?,
+        simulated: Bool,
+        configuration: [ConfigurationConstraint]
+    ) {
+        self.name = name
+        self.tier = tier
+        self.maxAge = maxAge
+        self.require = require
+        self.tpm = tpm
+        self.simulated = simulated
+        self.configuration = configuration
+    }
+
+    /// For how long a result is good unless the policy says otherwise: protocol.md, "Leases".
+    public static let defaultMaxAge: UInt32 = 300
+}

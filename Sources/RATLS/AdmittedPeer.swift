@@ -1,0 +1,46 @@
+public import Appraisal
+public import RATS
+
+/// The right to pass application bytes on one connection.
+///
+/// Not copyable, and made by nothing but a settled `Exchange` of that connection: code that has
+/// one has verified.
+public struct AdmittedPeer: ~Copyable, Sendable {
+    /// What is known of the peer. Whoever opens a route decides for each case.
+    public enum Standing: Sendable {
+        /// Its Evidence over this connection was appraised and admitted.
+        case attested(AttestationResult)
+        /// Nothing was asked, because the policy is written `peers: anonymous`.
+        case anonymous
+        /// It would have been refused, and the policy is written `mode: observe`. It must not
+        /// reach anything that requires attestation.
+        case observed(Refusal)
+    }
+
+    /// The connection that this right belongs to.
+    public let channelID: UInt64
+    /// What is known of the peer.
+    public let standing: Standing
+    /// SHA-384 of the policy, 48 bytes; empty where there is none.
+    public let policyDigest: [UInt8]
+
+    init(channelID: UInt64, standing: Standing, policyDigest: [UInt8]) {
+        self.channelID = channelID
+        self.standing = standing
+        self.policyDigest = policyDigest
+    }
+
+    /// The result that admitted the peer, if there is one.
+    public var result: AttestationResult? {
+        if case .attested(let result) = standing { result } else { nil }
+    }
+
+    /// The name by which the policy admitted the peer, or `anonymous`, or `observed`.
+    public var name: String {
+        switch standing {
+        case .attested(let result): result.peer
+        case .anonymous: "anonymous"
+        case .observed: "observed"
+        }
+    }
+}

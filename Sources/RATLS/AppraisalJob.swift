@@ -1,0 +1,96 @@
+internal import Appraisal
+internal import Keys
+public import RATS
+
+/// The appraisal of one evidence frame: pure computation, but too slow for an event loop.
+public struct AppraisalJob: Sendable {
+    /// What came of it.
+    public struct Outcome: Sendable {
+        enum Product: Sendable {
+            case admitted(AttestationResult)
+            case activation(PendingActivation)
+            case inspected([AuthenticEvidence])
+        }
+
+        let product: Product
+    }
+
+    let body: EvidenceBody
+    let base: [UInt8]
+    let asks: ExchangeSettings.Asks
+    let now: Int64
+    let activations: [Activation]
+
+    /// Checks that the Evidence is of this connection, and appraises it.
+    public func run() -> Result<Outcome, Refusal> {
+        do throws(Refusal) {
+            return .success(Outcome(product: try appraise()))
+        } catch {
+            return .failure(error)
+        }
+    }
+
+    private func appraise() throws(Refusal) -> Outcome.Product {
+        let expected = try expectedBinding()
+        let submission = Appraiser.Submission(
+            evidence: body.evidence,
+            endorsements: body.endorsements,
+            configuration: body.configuration
+        )
+        guard case .policy(let policy) = asks else {
+            return .inspected(try Appraiser.authenticate(submission, expected: expected))
+        }
+        let outcome = try Appraiser.appraise(
+            submission,
+            expected: expected,
+            policy: policy,
+            now: now,
+            activations: activations
+        )
+        switch outcome {
+        case .admitted(let result): return .admitted(result)
+        case .activation(let request): return .activation(try request.makeCredential())
+        }
+    }
+
+    // The signature first: it ties the frame to this connection at the cost of one check.
+    private func expectedBinding() throws(Refusal) -> Appraiser.ExpectedBinding {
+        let manifest = Binding.manifest(of: body.evidence)
+        let text = Binding.evidenceToSign(base: base, manifest: manifest)
+        guard let key = try? PublicKey(spki: body.bindingKey), key.algorithm == .p256 else {
+            throw ExchangeRules.refusal(
+                "binding.key.malformed",
+                "binding key",
+                expected: "a P-256 key",
+                got: "another",
+                stage: .binding
+            )
+        }
+        guard key.verifies(raw: body.signature, over: text) else {
+            throw ExchangeRules.refusal(
+                "binding.signature.invalid",
+                "signature of the evidence frame",
+                expected: "one over this connection's exporter, keys, nonces and configuration",
+                got: "another",
+                stage: .binding
+            )
+        }
+        guard let top = MerkleTree.root(leaf: Binding.leaf(base), path: body.path) else {
+            throw ExchangeRules.refusal(
+                "binding.path.malformed",
+                "Merkle path",
+                expected: "at most 16 steps and sides",
+                got: "another",
+                stage: .binding
+            )
+        }
+        let root = Binding.root(
+            merkleRoot: top,
+            bindingKeyHash: Digest.sha256(body.bindingKey)
+        )
+        return Appraiser.ExpectedBinding(
+            reportData: Binding.reportData(root: root, manifest: manifest),
+            tpmQualifyingData: Binding.tpmQualifyingData(root: root)
+        )
+    }
+}

@@ -1,0 +1,177 @@
+internal import Keys
+public import RATS
+
+/// The direction in which this side attests.
+extension Exchange {
+    // The server attests first: a client must not show itself to a server it has not admitted.
+    var mayAttest: Bool {
+        if channel.role == .server { return true }
+        if case .settled = incoming { return true }
+        return false
+    }
+
+    mutating func handleChallenge(_ bytes: [UInt8]) throws(Refusal) {
+        guard peerChallenge == nil else {
+            throw ExchangeRules.refusal(
+                "exchange.challenge.repeated",
+                "challenge",
+                expected: "one",
+                got: "a second"
+            )
+        }
+        let challenge = try ChallengeBody.decode(bytes)
+        peerChallenge = (bytes, challenge.question)
+        guard let question = challenge.question else {
+            outgoing = .settled
+            return
+        }
+        guard question.nonce != ownChallenge.question?.nonce else {
+            throw ExchangeRules.refusal(
+                "exchange.challenge.reflected",
+                "challenge",
+                expected: "the peer's own nonce",
+                got: "the nonce that this side sent"
+            )
+        }
+        outgoing = .held
+        guard let attestation = settings.attestation else {
+            throw Refusal(
+                "attester.none",
+                .attestation,
+                field: "Evidence",
+                expected: "an attester",
+                got: "none on this side",
+                remedy: "give this side an attester (see `ratel doctor`)"
+            )
+        }
+        let offered = attestation.attester.kinds
+        guard offered.allSatisfy({ question.kinds.contains($0.rawValue) }) else {
+            throw Refusal(
+                "attester.kind.unwanted",
+                .attestation,
+                field: "kinds of Evidence",
+                expected: question.kinds.map { "\($0)" }.joined(separator: ", "),
+                got: offered.map { "\($0.rawValue)" }.joined(separator: ", "),
+                remedy: "have the peer's policy accept this kind, or use another attester"
+            )
+        }
+    }
+
+    mutating func beginQuote() {
+        guard let attestation = settings.attestation, let challenge = peerChallenge else { return }
+        guard let spki = channel.localSPKI else {
+            return fail(
+                ExchangeRules.refusal(
+                    "exchange.certificate.missing",
+                    "own certificate",
+                    expected: "a certificate on the side that attests",
+                    got: "none"
+                )
+            )
+        }
+        ownNonce = SecureRandom.bytes(Binding.nonceSize)
+        do throws(Refusal) {
+            let base = try base(
+                attester: channel.role,
+                attesterKey: spki,
+                peerKey: channel.peerSPKI,
+                challenge: challenge.bytes,
+                nonce: ownNonce,
+                configuration: settings.configuration
+            )
+            outgoing = .quoting
+            job = .quote(QuoteJob(attestation: attestation, work: .quote(base: base)))
+        } catch {
+            fail(error)
+        }
+    }
+
+    /// Takes the outcome of a quote job.
+    public mutating func quoted(_ outcome: Result<QuoteJob.Outcome, Refusal>) {
+        precondition(isJobRunning, "an outcome without a job")
+        isJobRunning = false
+        guard failure == nil else { return }
+        switch outcome {
+        case .failure(let refusal):
+            fail(refusal)
+        case .success(let outcome):
+            switch outcome.product {
+            case .evidence(let evidence, let path, let signature):
+                sendEvidence(evidence, path, signature)
+            case .secret(let secret):
+                outbox += Frame(.activated, ActivationBody.encode(secret: secret)).encoded
+                outgoing = .awaitingResult
+            }
+        }
+    }
+
+    private mutating func sendEvidence(
+        _ evidence: [Evidence],
+        _ path: MerkleTree.Path,
+        _ signature: [UInt8]
+    ) {
+        guard let attestation = settings.attestation else { return }
+        let body = EvidenceBody(
+            nonce: ownNonce,
+            evidence: evidence,
+            bindingKey: attestation.bindingKey.spki,
+            path: path,
+            configuration: settings.configuration,
+            endorsements: [],
+            signature: signature
+        ).encoded
+        guard body.count <= Frame.Kind.evidence.limit else {
+            return fail(
+                Refusal(
+                    "attester.evidence.too_long",
+                    .attestation,
+                    field: "evidence frame",
+                    expected: "up to \(Frame.Kind.evidence.limit) bytes",
+                    got: "\(body.count)",
+                    remedy: "leave the event log out of the Evidence"
+                )
+            )
+        }
+        outbox += Frame(.evidence, body).encoded
+        outgoing = .awaitingResult
+    }
+
+    mutating func handleResult(_ bytes: [UInt8]) throws(Refusal) {
+        let result = try ResultBody.decode(bytes)
+        guard result.code == 0 else {
+            throw Refusal(
+                "peer.refused",
+                .peer,
+                field: "result of the peer",
+                expected: "admission",
+                got: "\(result.code): \(result.text)",
+                remedy: "see the peer's reason; its policy decides"
+            )
+        }
+        guard outgoing == .awaitingResult else {
+            throw ExchangeRules.refusal(
+                "exchange.result.early",
+                "result frame",
+                expected: "none before Evidence",
+                got: "an admission"
+            )
+        }
+        outgoing = .settled
+    }
+
+    mutating func handleActivation(_ bytes: [UInt8]) throws(Refusal) {
+        guard outgoing == .awaitingResult, !wasActivated, let attestation = settings.attestation
+        else {
+            throw ExchangeRules.refusal(
+                "exchange.activation.unexpected",
+                "activation frame",
+                expected: "at most one, after Evidence",
+                got: "another"
+            )
+        }
+        wasActivated = true
+        outgoing = .activating
+        let credential = try ActivationBody.decode(bytes)
+        job = .quote(QuoteJob(attestation: attestation, work: .activate(credential)))
+    }
+}

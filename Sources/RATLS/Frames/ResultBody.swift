@@ -1,0 +1,53 @@
+internal import Keys
+public import RATS
+
+/// Whether Evidence was accepted: `{1: 0 or a code, 2: text, 3: lease seconds}`.
+public struct ResultBody: Sendable, Equatable {
+    /// The most bytes of text: a refusal's texts are below 512 characters each, and are cut here.
+    static let maxText = 2 * 1024
+
+    /// 0 if accepted, else the number of the stage that refused.
+    public let code: UInt64
+    /// The refusal in words; empty if accepted.
+    public let text: String
+
+    /// Accepted.
+    public static var admitted: ResultBody { ResultBody(code: 0, text: "") }
+
+    /// Refused, in the words of `refusal`.
+    ///
+    /// What failed inside this machine is its own business: of that, the peer learns the code.
+    public static func refused(_ refusal: Refusal) -> ResultBody {
+        let isPrivate = refusal.stage == .attestation || refusal.stage == .configuration
+        let words = isPrivate ? refusal.code : refusal.description
+        var text = ""
+        for scalar in words.unicodeScalars {
+            guard text.utf8.count + 4 <= maxText else { break }
+            text.unicodeScalars.append(scalar)
+        }
+        return ResultBody(code: refusal.stage.number, text: text)
+    }
+
+    /// The body as it travels.
+    public var encoded: [UInt8] {
+        CBORValue.fields([(1, .unsigned(code)), (2, .text(text)), (3, .unsigned(0))]).encoded()
+    }
+
+    /// Reads a body; text and seconds may be absent.
+    public static func decode(_ bytes: [UInt8]) throws(Refusal) -> ResultBody {
+        do throws(CBORError) {
+            let fields = try CBORFields(decoding: bytes, allowed: [1, 2, 3])
+            let text = fields.optional(2) == nil ? "" : try fields.text(2)
+            guard text.utf8.count <= maxText else { throw CBORError(.wrongType, offset: 2) }
+            if fields.optional(3) != nil { _ = try fields.number(3) }
+            return ResultBody(code: try fields.number(1), text: text)
+        } catch {
+            throw ExchangeRules.refusal(
+                "exchange.result.malformed",
+                "result frame",
+                expected: "a result as specified",
+                got: error.description
+            )
+        }
+    }
+}

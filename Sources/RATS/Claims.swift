@@ -1,0 +1,62 @@
+/// Claims decoded from Evidence, in their order and under the names that the vendor uses.
+public struct Claims: Sendable, Equatable {
+    /// The value of a claim.
+    public enum Value: Sendable, Equatable {
+        case text(String)
+        case bytes([UInt8])
+        case number(UInt64)
+        case flag(Bool)
+        case list([Value])
+
+        /// The value for people: hexadecimal for bytes, yes or no for flags.
+        public var shown: String {
+            switch self {
+            case .text(let text): Refusal.printable(text, limit: 4096)
+            case .bytes(let bytes): Claims.hex(bytes)
+            case .number(let number): "\(number)"
+            case .flag(let flag): flag ? "yes" : "no"
+            case .list(let values): values.map(\.shown).joined(separator: ", ")
+            }
+        }
+    }
+
+    /// One name with its value.
+    public struct Claim: Sendable, Equatable {
+        /// The vendor's name, dotted where values nest.
+        public let name: String
+        /// The value.
+        public let value: Value
+    }
+
+    /// The claims in order.
+    public private(set) var entries: [Claim] = []
+
+    /// No claims.
+    public init() {}
+
+    /// Appends a claim; a name that is there already is replaced in its place.
+    public mutating func set(_ name: String, _ value: Value) {
+        let claim = Claim(name: name, value: value)
+        if let index = entries.firstIndex(where: { $0.name == name }) {
+            entries[index] = claim
+        } else {
+            entries.append(claim)
+        }
+    }
+
+    /// The value of the claim `name`, or `nil` if there is none.
+    public subscript(_ name: String) -> Value? { entries.first { $0.name == name }?.value }
+
+    /// Name and text of each claim, for a table.
+    public var rows: [(name: String, text: String)] { entries.map { ($0.name, $0.value.shown) } }
+
+    /// Lower-case hexadecimal.
+    static func hex(_ bytes: [UInt8]) -> String {
+        var text = ""
+        for byte in bytes {
+            if byte < 16 { text += "0" }
+            text += String(byte, radix: 16)
+        }
+        return text
+    }
+}

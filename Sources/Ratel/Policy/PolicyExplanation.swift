@@ -1,0 +1,83 @@
+public import Appraisal
+internal import Keys
+internal import RATS
+
+/// A policy in plain words, for a person to check before trusting it.
+public enum PolicyExplanation {
+    /// Several lines, ending in a line break.
+    public static func text(_ policy: AppraisalPolicy) -> String {
+        var lines = ["policy \(Hex.encode(policy.digest)) (SHA-384)"]
+        if policy.mode == .observe {
+            lines.append("OBSERVING: refusals are logged; peers that fail are not attested ones")
+        }
+        switch policy.peers {
+        case .anonymous:
+            lines.append("ANYONE is admitted, and nothing is asked")
+        case .appraised(let peers):
+            if peers.isEmpty { lines.append("nobody is admitted") }
+            for peer in peers { lines += explain(peer) }
+            if !peers.isEmpty { lines.append("whoever matches none of these is refused") }
+        }
+        return lines.joined(separator: "\n") + "\n"
+    }
+
+    private static func explain(_ peer: PeerPolicy) -> [String] {
+        var lines = ["\(peer.name):"]
+        let formats = peer.require.sorted { $0.key.rawValue < $1.key.rawValue }
+        let counts = formats.map { "\($0.value) × \($0.key.rawValue)" }.joined(separator: ", ")
+        lines.append("  presents exactly \(counts), bound to the connection")
+        lines.append("  is good for \(peer.maxAge) s")
+        if peer.simulated {
+            lines.append("  MAY BE SIMULATED: a software key is accepted, which proves nothing")
+        }
+        if let tpm = peer.tpm { lines += explain(tpm) }
+        for constraint in peer.configuration {
+            let values = constraint.allowed.map { $0.serialised() }.joined(separator: " or ")
+            lines.append("  configuration: \(constraint.path.joined(separator: ".")) is \(values)")
+        }
+        return lines
+    }
+
+    private static func explain(_ tpm: TPMPolicy) -> [String] {
+        var lines: [String] = []
+        switch tpm.key {
+        case .pinned(let names):
+            lines.append("  its TPM's attestation key has one of \(names.count) Names:")
+            lines += names.map { "    \(Hex.encode($0))" }
+        case .endorsed(let roots, let keys):
+            lines.append("  its TPM proves an endorsement key certified by one of:")
+            lines += roots.map {
+                "    \($0.subject) (SHA-256 \(Hex.encode(Digest.sha256($0.der))))"
+            }
+            lines.append("  and that key is \(show(keys))")
+        }
+        lines.append("  these \(tpm.bank.rawValue) registers are quoted, and no others:")
+        for (index, value) in tpm.pcrs.sorted(by: { $0.key < $1.key }) {
+            lines.append("    PCR \(index): \(show(value))")
+        }
+        lines.append("  resets: \(show(tpm.resetCount)); restarts: \(show(tpm.restartCount))")
+        switch tpm.firmware {
+        case .any: lines.append("  firmware: any")
+        case .atLeast(let version):
+            lines.append("  firmware: at least \(String(version, radix: 16))")
+        }
+        lines.append("  clock: \(tpm.allowsUnsafeClock ? "any" : "safe")")
+        lines.append("  event log: \(tpm.eventLog.rawValue)")
+        return lines
+    }
+
+    private static func show(_ value: ReferenceValue) -> String {
+        switch value {
+        case .any: "any"
+        case .oneOf(let values):
+            values.isEmpty ? "nothing" : values.map(Hex.encode).joined(separator: " or ")
+        }
+    }
+
+    private static func show(_ count: TPMPolicy.Count) -> String {
+        switch count {
+        case .any: "any"
+        case .oneOf(let values): values.map { "\($0)" }.joined(separator: " or ")
+        }
+    }
+}

@@ -1,0 +1,229 @@
+public import Appraisal
+internal import FoundationEssentials
+internal import Keys
+public import RATS
+internal import Yams
+
+/// Reads an Appraisal Policy from YAML: appraisal.md, "Policy".
+///
+/// Everything is refused that is not understood: unknown keys, other types, other versions,
+/// missing choices. Errors: `Refusal` at stage `configuration` that names place and line.
+public struct PolicyLoader {
+    /// The longest policy: some thousand reference values of 100 bytes; more is a mistake.
+    public static let maxSize = 1024 * 1024
+
+    private let read: (String) -> [UInt8]?
+    // What the digest covers: the text, then each file that it names, with its length before it.
+    private var covered: [UInt8] = []
+
+    /// Reads the policy in the file at `path`; paths inside are relative to its folder.
+    public static func load(path: String) throws(Refusal) -> AppraisalPolicy {
+        guard let bytes = FileManager.default.contents(atPath: path) else {
+            throw Refusal(
+                "policy.file.unreadable",
+                .configuration,
+                field: path,
+                expected: "a policy file",
+                got: "none that can be read",
+                remedy: "check the path and its permissions"
+            )
+        }
+        let folder = path.split(separator: "/", omittingEmptySubsequences: false).dropLast()
+        return try load(bytes: Array(bytes)) { name in
+            let inner = name.hasPrefix("/") ? name : (folder + [name[...]]).joined(separator: "/")
+            return FileManager.default.contents(atPath: inner).map { Array($0) }
+        }
+    }
+
+    /// Reads the policy in `bytes`; `read` gives the content of a file that it names.
+    public static func load(
+        bytes: [UInt8],
+        read: @escaping (String) -> [UInt8]? = { _ in nil }
+    ) throws(Refusal) -> AppraisalPolicy {
+        var loader = PolicyLoader(read: read)
+        return try loader.policy(bytes)
+    }
+
+    private init(read: @escaping (String) -> [UInt8]?) { self.read = read }
+
+    private mutating func policy(_ bytes: [UInt8]) throws(Refusal) -> AppraisalPolicy {
+        cover(bytes)
+        let root = PolicyNode(node: try PolicyLoader.compose(bytes), path: "")
+        let fields = try root.fields(required: ["version", "peers"], optional: ["mode"])
+        _ = try fields["version"]?.integer(1...1)
+        let mode = try fields["mode"]?.word(AppraisalPolicy.Mode.self) ?? .enforce
+        guard let peers = fields["peers"] else { throw root.wrongType("peers") }
+        return AppraisalPolicy(
+            mode: mode,
+            peers: try self.peers(peers),
+            digest: Digest.sha384(covered)
+        )
+    }
+
+    private mutating func peers(_ node: PolicyNode) throws(Refusal) -> AppraisalPolicy.Peers {
+        if case .scalar(let scalar) = node.node {
+            guard scalar.string == "anonymous" else {
+                throw node.wrongType("a list of peers, or the word anonymous")
+            }
+            return .anonymous
+        }
+        var peers: [PeerPolicy] = []
+        for item in try node.items() {
+            let peer = try peer(item)
+            guard !peers.contains(where: { $0.name == peer.name }) else {
+                throw item.refusal(
+                    "policy.peer.duplicate",
+                    expected: "one name each",
+                    got: peer.name
+                )
+            }
+            peers.append(peer)
+        }
+        return .appraised(peers)
+    }
+
+    private mutating func peer(_ node: PolicyNode) throws(Refusal) -> PeerPolicy {
+        let fields = try node.fields(
+            required: ["name"],
+            optional: ["tier", "max_age", "require", "tpm", "simulated", "configuration"]
+        )
+        let tier = try fields["tier"]?.word(PeerPolicy.Tier.self) ?? .session
+        guard tier == .session else {
+            throw node.refusal(
+                "policy.tier.unsupported",
+                expected: "tier: session",
+                got: "static",
+                remedy: "the static tier is not appraised yet"
+            )
+        }
+        let simulated = try fields["simulated"]?.flag() ?? false
+        let require = try self.require(fields["require"], simulated: simulated, of: node)
+        let tpm = try fields["tpm"].map { node throws(Refusal) in try self.tpm(node) }
+        guard (require[.tpm] ?? 0 > 0) == (tpm != nil) else {
+            throw node.refusal(
+                "policy.peer.incomplete",
+                expected: "both `require: {tpm: 1}` and a section `tpm`",
+                got: "one of them",
+                remedy: "write both, or neither"
+            )
+        }
+        return PeerPolicy(
+            name: try PolicyLoader.name(fields["name"]),
+            tier: tier,
+            maxAge: try fields["max_age"]?.seconds() ?? PeerPolicy.defaultMaxAge,
+            require: require,
+            tpm: tpm,
+            simulated: simulated,
+            configuration: try PolicyLoader.constraints(fields["configuration"])
+        )
+    }
+
+    private func require(
+        _ node: PolicyNode?,
+        simulated: Bool,
+        of peer: PolicyNode
+    ) throws(Refusal) -> [EvidenceFormat: Int] {
+        var require: [EvidenceFormat: Int] = [:]
+        let names = EvidenceFormat.allCases.map(\.rawValue)
+        for (name, count) in try node?.fields(required: [], optional: names) ?? [:] {
+            guard let format = EvidenceFormat(rawValue: name) else { continue }
+            // Of these formats, no machine has more than one.
+            require[format] = Int(try count.integer(1...1))
+        }
+        if simulated, require.isEmpty { require[.simulated] = 1 }
+        guard !require.isEmpty else {
+            throw peer.refusal(
+                "policy.peer.incomplete",
+                expected: "what the peer must present",
+                got: "nothing",
+                remedy: "write `require: {tpm: 1}`, or for tests only `simulated: true`"
+            )
+        }
+        guard (require[.simulated] != nil) == simulated else {
+            throw peer.refusal(
+                "policy.peer.incomplete",
+                expected: "`simulated: true` to go with it",
+                got: "require: {simulated: 1} alone, or without it",
+                remedy: "write both, for tests only"
+            )
+        }
+        return require
+    }
+
+    private mutating func tpm(_ node: PolicyNode) throws(Refusal) -> TPMPolicy {
+        var section = TPMSection(node: node, read: read)
+        let policy = try section.policy()
+        for file in section.filesRead { cover(file) }
+        return policy
+    }
+
+    private static func name(_ node: PolicyNode?) throws(Refusal) -> String {
+        guard let node else { return "" }
+        let name = try node.text()
+        // It becomes a header value and a metric label: letters, digits and three signs, up to 64.
+        let allowed = name.utf8.allSatisfy {
+            switch $0 {
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "_"),
+                UInt8(ascii: "."):
+                true
+            default: false
+            }
+        }
+        guard allowed, (1...64).contains(name.utf8.count) else {
+            throw node.refusal(
+                "policy.value.refused",
+                expected: "1 to 64 letters, digits, `-`, `_` or `.`",
+                got: name
+            )
+        }
+        return name
+    }
+
+    private static func constraints(
+        _ node: PolicyNode?
+    ) throws(Refusal) -> [ConfigurationConstraint] {
+        var constraints: [ConfigurationConstraint] = []
+        for (path, values) in try node?.entries() ?? [] {
+            var allowed: [JSONValue] = []
+            for value in try values.items() { allowed.append(try value.json()) }
+            let names = path.split(separator: ".", omittingEmptySubsequences: false)
+            constraints.append(
+                ConfigurationConstraint(path: names.map(String.init), allowed: allowed)
+            )
+        }
+        return constraints
+    }
+
+    private static func compose(_ bytes: [UInt8]) throws(Refusal) -> Node {
+        func malformed(_ got: String) -> Refusal {
+            Refusal(
+                "policy.malformed",
+                .configuration,
+                field: "policy",
+                expected: "one YAML document",
+                got: got,
+                remedy: "correct the policy"
+            )
+        }
+        guard bytes.count <= maxSize else { throw malformed("over \(maxSize) bytes") }
+        guard let text = String(validating: bytes, as: UTF8.self) else {
+            throw malformed("bytes that are not UTF-8")
+        }
+        do {
+            guard let node = try Yams.compose(yaml: text) else { throw malformed("nothing") }
+            return node
+        } catch let refusal as Refusal {
+            throw refusal
+        } catch {
+            throw malformed("\(error)")
+        }
+    }
+
+    private mutating func cover(_ bytes: [UInt8]) {
+        for place in stride(from: 56, through: 0, by: -8) {
+            covered.append(UInt8(truncatingIfNeeded: bytes.count >> place))
+        }
+        covered += bytes
+    }
+}

@@ -1,0 +1,178 @@
+import Appraisal
+import Attestation
+import Keys
+import RATLS
+import RATS
+
+/// Two sides of one connection with a wire between them that a test can tamper with.
+struct Wire {
+    enum End { case running, settled, refused(Refusal), inspected([AuthenticEvidence]) }
+
+    var client: Exchange
+    var server: Exchange
+    var clientEnd = End.running
+    var serverEnd = End.running
+    /// Every frame as it was sent, in order.
+    var frames: [(from: Role, bytes: [UInt8])] = []
+    /// What becomes of a frame on its way.
+    var tamper: (Role, [UInt8]) -> [[UInt8]] = { [$1] }
+
+    init(client: Side, server: Side, secret: [UInt8] = [1, 2, 3]) {
+        self.client = Wire.exchange(client, .client, peer: server, secret: secret)
+        self.server = Wire.exchange(server, .server, peer: client, secret: secret)
+    }
+
+    /// What one side is and wants.
+    struct Side {
+        var asks: ExchangeSettings.Asks
+        var attester: (any Attester)?
+        var spki: [UInt8]?
+        /// What this side believes to be the peer's key, if not the truth.
+        var seenPeerSPKI: [UInt8]?
+        var configuration = Array(#"{"access_log":"off"}"#.utf8)
+        var bindingKey = Wire.anyKey
+    }
+
+    static let anyKey = generated()
+    static let otherKey = generated()
+
+    private static func generated() -> PrivateKey {
+        guard let key = try? PrivateKey.generate() else { preconditionFailure("no key") }
+        return key
+    }
+
+    private static func exchange(
+        _ side: Side,
+        _ role: Role,
+        peer: Side,
+        secret: [UInt8]
+    ) -> Exchange {
+        let attestation = side.attester.map {
+            ExchangeSettings.Attestation(attester: $0, bindingKey: side.bindingKey)
+        }
+        return Exchange(
+            settings: ExchangeSettings(
+                asks: side.asks,
+                attestation: attestation,
+                configuration: side.configuration
+            ),
+            channel: ChannelFacts(
+                channelID: role == .client ? 1 : 2,
+                role: role,
+                localSPKI: side.spki,
+                peerSPKI: side.seenPeerSPKI ?? peer.spki,
+                export: { Digest.sha256.authenticate(Array($0.utf8) + $1, key: secret) }
+            ),
+            now: 1_800_000_000
+        )
+    }
+
+    /// Runs both sides until neither has anything to do.
+    mutating func run() {
+        var toServer = deliver(.client, client.start())
+        var toClient = deliver(.server, server.start())
+        var rounds = 0
+        while rounds < 100 {
+            rounds += 1
+            server.receive(toServer)
+            client.receive(toClient)
+            let fromServer = Wire.drive(&server, &serverEnd)
+            let fromClient = Wire.drive(&client, &clientEnd)
+            if fromServer.isEmpty && fromClient.isEmpty { return }
+            toClient = fromServer.flatMap { deliver(.server, $0) }
+            toServer = fromClient.flatMap { deliver(.client, $0) }
+        }
+    }
+
+    private mutating func deliver(_ from: Role, _ bytes: [UInt8]) -> [UInt8] {
+        var output: [UInt8] = []
+        var rest = bytes[...]
+        while let frame = try? Frame.decode(rest) {
+            frames.append((from, frame.encoded))
+            output += tamper(from, frame.encoded).flatMap { $0 }
+            rest = rest.dropFirst(frame.encoded.count)
+        }
+        return output
+    }
+
+    static func drive(_ exchange: inout Exchange, _ end: inout End) -> [[UInt8]] {
+        var sent: [[UInt8]] = []
+        while true {
+            switch exchange.next() {
+            case .wait: return sent
+            case .send(let bytes): sent.append(bytes)
+            case .quote(let job): exchange.quoted(job.run())
+            case .appraise(let job): exchange.appraised(job.run())
+            case .settled:
+                end = .settled
+                return sent
+            case .inspected(let evidence, _):
+                end = .inspected(evidence)
+                return sent
+            case .refused(let refusal):
+                end = .refused(refusal)
+                return sent
+            }
+        }
+    }
+}
+
+extension Wire.End {
+    var code: String? { if case .refused(let refusal) = self { refusal.code } else { nil } }
+    var isSettled: Bool { if case .settled = self { true } else { false } }
+}
+
+/// Policies and sides that tests start from.
+enum Sample {
+    static func policy(
+        mode: AppraisalPolicy.Mode = .enforce,
+        simulated: Bool = true,
+        configuration: [ConfigurationConstraint] = []
+    ) -> AppraisalPolicy {
+        let peer = PeerPolicy(
+            name: "dev-box",
+            tier: .session,
+            maxAge: 300,
+            require: [.simulated: 1],
+            tpm: nil,
+            simulated: simulated,
+            configuration: configuration
+        )
+        return AppraisalPolicy(
+            mode: mode,
+            peers: .appraised([peer]),
+            digest: [UInt8](repeating: 9, count: 48)
+        )
+    }
+
+    static var anonymous: AppraisalPolicy {
+        AppraisalPolicy(
+            mode: .enforce,
+            peers: .anonymous,
+            digest: [UInt8](repeating: 8, count: 48)
+        )
+    }
+
+    static let serverKey = Wire.anyKey.spki
+    static let clientKey = Wire.otherKey.spki
+
+    /// An attesting server, and a client that asks for Evidence and gives none.
+    static func oneWay() throws -> (client: Wire.Side, server: Wire.Side) {
+        (
+            Wire.Side(asks: .policy(policy()), spki: clientKey),
+            Wire.Side(asks: .policy(anonymous), attester: try SimulatedAttester(), spki: serverKey)
+        )
+    }
+
+    /// Both sides attest.
+    static func mutual() throws -> (client: Wire.Side, server: Wire.Side) {
+        (
+            Wire.Side(
+                asks: .policy(policy()),
+                attester: try SimulatedAttester(),
+                spki: clientKey
+            ),
+            Wire.Side(asks: .policy(policy()), attester: try SimulatedAttester(), spki: serverKey)
+        )
+    }
+}
