@@ -202,11 +202,21 @@ public struct TLSSession: ~Copyable {
                 unsafe String(
                     decoding: UnsafeBufferPointer(start: $0, count: Int(length)), as: UTF8.self)
             },
-            localKey: SSL_get_certificate(ssl).flatMap { unsafe TLSSession.publicKey(of: $0) },
+            localKey: presentedCertificate.flatMap { unsafe TLSSession.publicKey(of: $0) },
             peerKey: peer.flatMap { unsafe TLSSession.publicKey(of: $0) },
             peerCertificate: peer.flatMap { unsafe TLSSession.der($0, i2d_X509) },
             cipherSuite: SSL_CIPHER_standard_name(SSL_get_current_cipher(ssl))
                 .map { unsafe String(cString: $0) } ?? "")
+    }
+
+    /// The certificate of this end, if it was sent.
+    ///
+    /// A client that was not asked for one has it all the same, and the peer has not seen it: what
+    /// was signed in this handshake tells the two apart.
+    private var presentedCertificate: OpaquePointer? {
+        var type: CInt = 0
+        guard unsafe SSL_get_signature_type_nid(ssl, &type) == 1 else { return nil }
+        return unsafe SSL_get_certificate(ssl)
     }
 
     private static func publicKey(of certificate: OpaquePointer) -> [UInt8]? {
