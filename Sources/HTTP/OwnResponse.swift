@@ -13,3 +13,12 @@ extension ResponseHead {
             fields: fields, framing: .length(UInt64(length)), wantsClose: closes)
     }
 }
+
+extension ResponseHead {
+    /// The head of a chunked answer with status 200 that this process makes itself.
+    public static func streaming(_ fields: HTTPFields) -> ResponseHead {
+        ResponseHead(
+            status: 200, reason: Array(StatusText.of(200).utf8), minorVersion: 1, fields: fields,
+            framing: .chunked, wantsClose: false)
+    }
+}

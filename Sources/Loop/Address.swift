@@ -48,6 +48,20 @@ public enum Address: Sendable, Equatable, CustomStringConvertible {
         return nil
     }
 
+    /// Whether something accepts connections there now; blocks, and is for numeric addresses.
+    public var accepts: Bool {
+        unsafe withSocketAddress { raw in
+            let family = unsafe Int32(raw.pointee.sa_family)
+            let descriptor = socket(family, Int32(SOCK_STREAM.rawValue), 0)
+            guard descriptor >= 0 else { return false }
+            defer { _ = CUV.close(descriptor) }
+            let length =
+                family == AF_INET
+                ? MemoryLayout<sockaddr_in>.size : MemoryLayout<sockaddr_in6>.size
+            return unsafe CUV.connect(descriptor, raw, socklen_t(length)) == 0
+        } ?? false
+    }
+
     /// Reads an address that C gave.
     init?(_ pointer: UnsafePointer<sockaddr>) {
         // 46: the longest text of an IPv6 address with its end, INET6_ADDRSTRLEN.

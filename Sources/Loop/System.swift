@@ -112,3 +112,40 @@ public enum System {
     /// Ends the process at once.
     public static func exit(_ status: Int32) -> Never { Glibc.exit(status) }
 }
+
+extension System {
+    /// Makes a directory of its own for this process; nil when that cannot be done.
+    public static func makeTemporaryDirectory(_ name: String) -> String? {
+        let base = environment("TMPDIR") ?? "/tmp"
+        var template = Array("\(base)/\(name)-XXXXXX".utf8CString)
+        guard unsafe mkdtemp(&template) != nil else { return nil }
+        let end = template.firstIndex(of: 0) ?? template.count
+        return String(decoding: template[..<end].map(UInt8.init), as: UTF8.self)
+    }
+
+    /// Makes a directory; false when that cannot be done.
+    public static func makeDirectory(_ path: String) -> Bool {
+        unsafe mkdir(path, 0o700) == 0
+    }
+
+    /// The path of this program's file.
+    public static var executable: String {
+        var buffer = [CChar](repeating: 0, count: 4096)
+        let count = unsafe readlink("/proc/self/exe", &buffer, buffer.count)
+        guard count > 0 else { return "ratel" }
+        return String(decoding: buffer[..<count].map(UInt8.init), as: UTF8.self)
+    }
+
+    /// Blocks this thread.
+    public static func sleep(milliseconds: UInt32) {
+        usleep(milliseconds * 1_000)
+    }
+
+    /// Writes to standard output at once, without a line's end, so that a person sees it now.
+    public static func writeOutput(_ text: String) {
+        var text = text
+        text.withUTF8 { bytes in
+            _ = unsafe write(1, bytes.baseAddress, bytes.count)
+        }
+    }
+}

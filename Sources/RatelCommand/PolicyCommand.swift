@@ -1,5 +1,6 @@
 internal import ArgumentParser
 internal import Loop
+internal import RATS
 internal import Ratel
 
 struct PolicyCommand: ParsableCommand {
@@ -17,16 +18,18 @@ struct PolicyCommand: ParsableCommand {
                 Nothing vouches for the server yet: compare every value with what you built.
                 """)
 
-        @Argument(help: ArgumentHelp("A `ratel serve`.", valueName: "host:port"))
-        var server: String
+        @Argument(
+            help: ArgumentHelp(
+                "A `ratel serve`, or a file that `ratel attest --out` wrote.",
+                valueName: "host:port|file"))
+        var subject: String
 
         @Option(help: "The name of the policy's entry.")
         var name = "server"
 
         func run() throws {
             try finish { () throws(ConfigurationError) in
-                let address = try SettingValue.address(server, setting: "server")
-                switch try PeerInspector.ask(address, policy: nil, attester: nil) {
+                switch try look() {
                 case .inspected(let evidence, let configuration):
                     System.writeError(EvidenceReport.table(evidence))
                     System.writeError(
@@ -42,6 +45,19 @@ struct PolicyCommand: ParsableCommand {
                 case .admitted:
                     return 1
                 }
+            }
+        }
+
+        private func look() throws(ConfigurationError) -> PeerInspector.Outcome {
+            guard let bytes = System.readFile(subject, limit: EvidenceFile.maximumSize) else {
+                let address = try SettingValue.address(subject, setting: "server")
+                return try PeerInspector.ask(address, policy: nil, attester: nil)
+            }
+            do throws(Refusal) {
+                let file = try EvidenceFile(parsing: bytes)
+                return .inspected(try file.authenticate(), configuration: file.configuration)
+            } catch {
+                return .refused(error)
             }
         }
     }

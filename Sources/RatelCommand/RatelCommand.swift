@@ -22,7 +22,8 @@ struct RatelCommand: ParsableCommand {
         version: RatelVersion.current,
         subcommands: [
             ServeCommand.self, ConnectCommand.self, AttestCommand.self, VerifyCommand.self,
-            PolicyCommand.self,
+            PolicyCommand.self, DemoCommand.self, DemoBackendCommand.self,
+            DemoInterceptCommand.self,
         ])
 
     static func main() {

@@ -60,11 +60,11 @@ extension Conversation {
     /// Passes body bytes on as they came, framing and all.
     func relayRequest(_ bytes: consuming Buffer) {
         var buffer = bytes
-        guard let link = upstream, link.isWritable else {
+        guard let lent, lent.with({ $0.isWritable }) else {
             held = consume buffer
             return downstream.pause()
         }
-        do {
+        do throws(HTTPRefusal) {
             let skim = try request.body.skim(buffer.bytes)
             if skim.consumed < buffer.count {
                 keepPipelined(buffer.bytes.extracting(skim.consumed..<buffer.count))
@@ -74,17 +74,20 @@ extension Conversation {
         } catch {
             return failRequest(error)
         }
-        switch link.send(buffer) {
+        var outcome = WriteOutcome.sent
+        lent.with(buffer) { outcome = $0.send($1) }
+        switch outcome {
         case .sent: break
         case .pending: downstream.pause()
-        case .failed(let error):
-            if upstream === link {
-                link.discard()
-                upstreamDidBreak(.socket(error), wasOpen: true)
-            }
-            return
+        case .failed(let error): return sendingFailed(error)
         }
         if request.isComplete { requestDidComplete() }
+    }
+
+    private func sendingFailed(_ error: SocketError) {
+        guard let link = upstream else { return }
+        link.discard()
+        upstreamDidBreak(.socket(error), wasOpen: true)
     }
 
     private func noteRequest(bytes: Int, finished: Bool) {

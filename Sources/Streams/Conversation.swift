@@ -28,7 +28,11 @@ final class Conversation {
     let metrics: StreamMetrics
 
     var stage = Stage.head
-    var upstream: Upstream?
+    var upstream: Upstream? {
+        didSet { lent = upstream.map { Borrowed($0) } }
+    }
+    /// The same, uncounted: `upstream` keeps it alive.
+    private(set) var lent: Borrowed<Upstream>?
     /// Where the present request goes, for a second try.
     var lastPool: UpstreamPool?
     var request = RequestProgress()

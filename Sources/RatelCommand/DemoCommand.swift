@@ -1,0 +1,80 @@
+internal import ArgumentParser
+internal import Loop
+internal import Ratel
+
+struct DemoCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "demo",
+        abstract: "Two attested Ratels on this machine, one stream, three refusals.",
+        discussion: "Needs swtpm, tpm2-tools, openssl and curl; `make demo` installs them.")
+
+    @Option(
+        help: ArgumentHelp(
+            "An inference server to use in place of the built-in token generator.",
+            valueName: "url"))
+    var backend: String?
+
+    func run() throws {
+        try finish { () throws(ConfigurationError) in
+            try Demo(backend: backend, say: { System.writeOutput($0) }).run()
+        }
+    }
+}
+
+/// The token generator alone; `ratel demo` starts it.
+struct DemoBackendCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "demo-backend",
+        abstract: "An OpenAI-compatible token generator that says what it is.",
+        shouldDisplay: false)
+
+    @Option(help: "Where to listen.")
+    var listen = "127.0.0.1:8000"
+
+    @Option(help: "Milliseconds between two tokens.")
+    var pace = 20
+
+    func run() throws {
+        try finish { () throws(ConfigurationError) in
+            System.ignoreBrokenPipes()
+            let address = try SettingValue.address(listen, setting: "listen")
+            let loop = EventLoop(bufferCount: 4_096)
+            do {
+                let backend = try DemoBackend(
+                    on: loop, address: address, pace: UInt64(clamping: max(1, pace)))
+                System.writeError("demo backend (a token generator) at \(backend.address)")
+                loop.run()
+                return 0
+            } catch {
+                throw ConfigurationError("--listen \(listen): \(error)")
+            }
+        }
+    }
+}
+
+/// The attacker of the demo and of the attack tests; `ratel demo` starts it.
+struct DemoInterceptCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "demo-intercept",
+        abstract: "An attacker that answers with its own key and passes Evidence on.",
+        shouldDisplay: false)
+
+    @Option(help: "Where to listen.")
+    var listen: String
+
+    @Option(help: "The server to pass everything on to.")
+    var server: String
+
+    func run() throws {
+        try finish { () throws(ConfigurationError) in
+            System.ignoreBrokenPipes()
+            let loop = EventLoop(bufferCount: 64)
+            let interceptor = try Interceptor(
+                on: loop, address: try SettingValue.address(listen, setting: "listen"),
+                server: try SettingValue.address(server, setting: "server"))
+            System.writeError("intercepting at \(interceptor.address)")
+            loop.run()
+            return 0
+        }
+    }
+}

@@ -1,0 +1,185 @@
+"""Heap allocations and reference counting per relayed read, in steady state: the law is zero.
+
+A real `ratel serve` and a real `ratel connect` (release builds) relay one stream, one event at a
+time, in each direction, with the heap and Swift's reference counting counted by counters.c. The
+thresholds below are the whole allowance, per 1,000 reads, for what happens beside the data path
+(one timer a second).
+
+Usage: run.py RATEL
+"""
+import mmap
+import os
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+READS = 4000
+WARM_UP = 300
+# Per 1,000 reads: allocations, retains, releases. The main thread's timers of one second touch a
+# few objects each time they fire; on the data path the allowance is nothing.
+ALLOWANCE = (0, 20, 20)
+EVENT = b"data: " + b"x" * 290 + b"\n\n"
+
+
+def build(directory):
+    source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "counters.c")
+    library = os.path.join(directory, "counters.so")
+    # preserve_most is clang's; the Swift toolchain brings one.
+    swift = os.path.realpath(subprocess.check_output(["which", "swift"], text=True).strip())
+    clang = os.path.join(os.path.dirname(swift), "clang")
+    subprocess.check_call([clang, "-O1", "-shared", "-fPIC", "-o", library, source, "-ldl"])
+    return library
+
+
+class Counted:
+    def __init__(self, command, directory, name, library):
+        path = os.path.join(directory, name + ".counters")
+        with open(path, "wb") as file:
+            file.write(bytes(24))
+        environment = dict(os.environ, LD_PRELOAD=library, RATEL_COUNTERS=path)
+        self.log = open(os.path.join(directory, name + ".log"), "w")
+        self.process = subprocess.Popen(command, env=environment, stderr=self.log)
+        with open(path, "r+b") as file:
+            self.map = mmap.mmap(file.fileno(), 24)
+        self.name = name
+
+    def counts(self):
+        return struct.unpack("3q", self.map[:24])
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def wait_for(port):
+    for _ in range(200):
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            return
+        except OSError:
+            time.sleep(0.05)
+    raise SystemExit(f"nothing listens at {port}")
+
+
+def read_exactly(connection, count):
+    received = b""
+    while len(received) < count:
+        piece = connection.recv(65536)
+        if not piece:
+            raise SystemExit("the connection ended")
+        received += piece
+    return received
+
+
+def read_head(connection):
+    received = b""
+    while b"\r\n\r\n" not in received:
+        piece = connection.recv(1)
+        if not piece:
+            raise SystemExit("the connection ended")
+        received += piece
+    return received
+
+
+def measure(processes, step):
+    for _ in range(WARM_UP):
+        step()
+    before = [process.counts() for process in processes]
+    for _ in range(READS):
+        step()
+    after = [process.counts() for process in processes]
+    return [
+        tuple((late - early) * 1000 / READS for early, late in zip(first, last))
+        for first, last in zip(before, after)
+    ]
+
+
+def main():
+    ratel = sys.argv[1]
+    failures = 0
+    with tempfile.TemporaryDirectory() as directory:
+        library = build(directory)
+        policy = os.path.join(directory, "policy.yaml")
+        with open(policy, "w") as file:
+            file.write(
+                "version: 1\npeers:\n  - name: test\n    simulated: true\n"
+                "    require: {simulated: 1}\n"
+            )
+        backend = socket.socket()
+        backend.bind(("127.0.0.1", 0))
+        backend.listen(16)
+        serve_port, connect_port = free_port(), free_port()
+        common = ["--policy", policy, "--attester", "simulated", "--workers", "1"]
+        processes = [
+            Counted(
+                [ratel, "serve", "--listen", f"127.0.0.1:{serve_port}", "--admin", "off",
+                 "--backend", f"http://127.0.0.1:{backend.getsockname()[1]}"] + common,
+                directory, "serve", library),
+        ]
+        try:
+            wait_for(serve_port)
+            processes.append(
+                Counted(
+                    [ratel, "connect", f"127.0.0.1:{serve_port}",
+                     "--listen", f"127.0.0.1:{connect_port}"] + common,
+                    directory, "connect", library))
+            wait_for(connect_port)
+            caller = socket.create_connection(("127.0.0.1", connect_port))
+            caller.sendall(
+                b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\n"
+                b"Transfer-Encoding: chunked\r\n\r\n")
+            while True:
+                # Readiness probes connect too, and say nothing.
+                served, _ = backend.accept()
+                served.settimeout(5)
+                if served.recv(1, socket.MSG_PEEK):
+                    break
+            read_head(served)
+            for end in (caller, served):
+                end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            chunk = b"%x\r\n%s\r\n" % (len(EVENT), EVENT)
+
+            def upload():
+                caller.sendall(chunk)
+                read_exactly(served, len(chunk))
+
+            failures += report("request", processes, measure(processes, upload))
+            caller.sendall(b"0\r\n\r\n")
+            read_exactly(served, 5)
+            served.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+            read_head(caller)
+
+            def download():
+                served.sendall(chunk)
+                read_exactly(caller, len(chunk))
+
+            failures += report("answer", processes, measure(processes, download))
+        finally:
+            for process in processes:
+                process.process.terminate()
+                process.process.wait()
+    print(f"{4 - failures} passed, {failures} failed")
+    return 1 if failures else 0
+
+
+def report(direction, processes, results):
+    failures = 0
+    for process, result in zip(processes, results):
+        allocations, retains, releases = result
+        within = all(value <= limit for value, limit in zip(result, ALLOWANCE))
+        failures += not within
+        print(
+            f"{'ok  ' if within else 'FAIL'} {direction} through {process.name}: per 1,000 reads "
+            f"{allocations:.2f} allocations, {retains:.2f} retains, {releases:.2f} releases")
+    return failures
+
+
+if __name__ == "__main__":
+    threading.stack_size(256 * 1024)
+    sys.exit(main())
