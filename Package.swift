@@ -57,7 +57,7 @@ let package = Package(
         .executableTarget(
             name: "RatelCommand",
             dependencies: [
-                "Ratel", "Loop", "Streams", "TLS",
+                "Ratel", "Loop", "Streams", "TLS", "Keys", "RATS", "Appraisal",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],

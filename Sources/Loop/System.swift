@@ -57,6 +57,22 @@ public enum System {
         }
     }
 
+    /// Replaces a file's contents; false when that cannot be done.
+    public static func writeFile(_ path: String, _ text: String) -> Bool {
+        let descriptor = unsafe open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
+        guard descriptor >= 0 else { return false }
+        defer { _ = Glibc.close(descriptor) }
+        var rest = Array(text.utf8)[...]
+        while !rest.isEmpty {
+            let count = unsafe rest.withUnsafeBufferPointer { bytes in
+                unsafe write(descriptor, bytes.baseAddress, bytes.count)
+            }
+            guard count > 0 else { return false }
+            rest = rest.dropFirst(count)
+        }
+        return true
+    }
+
     /// Whether a path exists.
     public static func exists(_ path: String) -> Bool {
         unsafe access(path, F_OK) == 0

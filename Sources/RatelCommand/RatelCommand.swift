@@ -21,7 +21,8 @@ struct RatelCommand: ParsableCommand {
             """,
         version: RatelVersion.current,
         subcommands: [
-            ServeCommand.self, ConnectCommand.self,
+            ServeCommand.self, ConnectCommand.self, AttestCommand.self, VerifyCommand.self,
+            PolicyCommand.self,
         ])
 
     static func main() {

@@ -1,5 +1,4 @@
 internal import Keys
-internal import Streams
 
 /// What a side tells its peer about how it runs, as JSON, hashed into every binding as sent.
 ///
@@ -13,17 +12,16 @@ struct EffectiveConfiguration {
 
     /// The document, with its members in a fixed order.
     var encoded: [UInt8] {
-        let members: [(String, String)] = [
-            ("access_log", Failure.quoted(accessLog.rawValue)),
-            ("backend", Failure.quoted(upstream)),
-            ("forwards_client_address", forwardsClientAddress ? "true" : "false"),
-            ("padding", Failure.quoted("off")),
-            ("policy", Failure.quoted(Hex.encode(policyDigest))),
-            ("use", Failure.quoted(use)),
-            ("version", Failure.quoted(RatelVersion.current)),
-        ]
-        let pairs = members.map { Failure.quoted($0.0) + ":" + $0.1 }
-        return Array(("{" + pairs.joined(separator: ",") + "}").utf8)
+        let document = JSONValue.members([
+            ("access_log", .string(accessLog.rawValue)),
+            ("backend", .string(upstream)),
+            ("forwards_client_address", .bool(forwardsClientAddress)),
+            ("padding", .string("off")),
+            ("policy", .string(Hex.encode(policyDigest))),
+            ("use", .string(use)),
+            ("version", .string(RatelVersion.current)),
+        ])
+        return Array(document.serialised().utf8)
     }
 }
 

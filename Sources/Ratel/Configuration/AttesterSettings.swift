@@ -1,8 +1,8 @@
 internal import Attestation
 internal import Keys
-internal import Logging
+public import Logging
 internal import Loop
-internal import RATS
+public import RATS
 
 /// Which root of trust this side attests with.
 public struct AttesterSettings: Sendable {
@@ -34,7 +34,7 @@ public struct AttesterSettings: Sendable {
     /// The kernel's resource manager, which several processes may share.
     static let device = "/dev/tpmrm0"
 
-    func make(_ logger: Logger) throws(ConfigurationError) -> (any Attester)? {
+    public func make(_ logger: Logger) throws(ConfigurationError) -> (any Attester)? {
         switch choice {
         case .none:
             return nil

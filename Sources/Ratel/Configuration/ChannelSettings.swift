@@ -33,6 +33,9 @@ public struct LoggingSettings: Sendable {
         self.accessLog = accessLog
     }
 
+    /// For commands whose output is for people: errors alone.
+    public static let quiet = LoggingSettings(format: .text, level: .error, accessLog: .off)
+
     /// A logger for the part that `label` names.
     public func logger(_ label: String) -> Logger {
         Logger(label: label) { [format, level] in

@@ -1,6 +1,6 @@
-internal import Appraisal
+public import Appraisal
 internal import Keys
-internal import Logging
+public import Logging
 internal import RATS
 
 /// Where the appraisal policy comes from.
@@ -14,7 +14,7 @@ public struct PolicySource: Sendable {
     }
 
     /// Loads it and says aloud what a person should not overlook.
-    func load(_ logger: Logger) throws(ConfigurationError) -> AppraisalPolicy {
+    public func load(_ logger: Logger) throws(ConfigurationError) -> AppraisalPolicy {
         let policy: AppraisalPolicy
         do {
             policy = try PolicyLoader.load(path: path)
