@@ -8,9 +8,9 @@ import struct
 import threading
 import time
 
-from backend import CHUNKED, hello
+from backend import CHUNKED, answer, hello
 from harness import Stack, wait_until
-from wire import Client, get
+from wire import Client, ask, get, post
 
 
 def endless(seen):
@@ -77,6 +77,25 @@ def test_client_that_dies_mid_stream_frees_the_backend(context):
         # The stream's next write or two: 10 ms each; the rest is the machine's.
         assert took < 0.5, took
     check_serves(context)
+
+
+def test_a_pooled_connection_that_closes_under_a_request(context):
+    """What may be sent twice is sent again; what may not is a 502, and was sent once."""
+    seen = []
+
+    def once(connection):
+        connection.request()
+        connection.send(answer(b"once"))
+        seen.append(connection.request().method)
+
+    context.backend.handler = once
+    for turn in range(20):
+        got = get(context.port)
+        assert got.body == b"once", (turn, got.status, got.body)
+    assert "GET" in seen
+    assert get(context.port).body == b"once"
+    got = ask(context.port, post("/", b"{}"))
+    assert (got.status, seen.count("POST")) in ((502, 1), (200, 0)), (got.status, seen)
 
 
 def test_client_that_dies_before_the_first_byte(context):
@@ -193,11 +212,15 @@ def test_a_slow_backend_stops_the_upload(context):
 
 
 def stalled(context, port, count):
-    """Clients that ask for 4 MB and read none of it."""
+    """Clients that ask for 100 MB, more than the sockets on the way can hold, and read nothing."""
 
     def handler(connection):
         connection.request()
-        connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 4000000\r\n\r\n" + bytes(4000000))
+        connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n")
+        for _ in range(100):
+            connection.send(piece)
+
+    piece = bytes(1_000_000)
 
     context.backend.handler = handler
     clients = [Client(port) for _ in range(count)]
