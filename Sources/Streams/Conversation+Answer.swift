@@ -189,7 +189,16 @@ extension Conversation {
             return
         }
         answer.isUpstreamReusable = false
-        guard answer.isHeadSent else { return fail(.noAnswer) }
+        guard answer.isHeadSent else {
+            let wasReused = upstream?.isReused ?? false
+            if wasReused, answerHeld == nil, request.isRepeatable, let pool = lastPool {
+                // The upstream closed while it waited in the pool and the request met the close.
+                dropUpstream()
+                stage = .connecting
+                return pool.acquire(for: self)
+            }
+            return fail(.noAnswer)
+        }
         if answer.body.finishedByClose() { completeAnswer() } else { abort(.cutAnswer) }
     }
 

@@ -4,6 +4,7 @@ import contextlib
 import socket
 import struct
 import threading
+import time
 
 
 class Backend:
@@ -19,9 +20,23 @@ class Backend:
             self.listener.bind(("127.0.0.1", 0))
             self.port = self.listener.getsockname()[1]
         self.listener.listen(1024)
-        self.handler = hello
+        self.current = hello
         self.accepted, self.live = 0, []
         threading.Thread(target=self.accept, daemon=True).start()
+
+    @property
+    def handler(self):
+        return self.current
+
+    @handler.setter
+    def handler(self, handler):
+        """Also ends the connections of the handler before, which may wait in a pool."""
+        self.current = handler
+        for channel in list(self.live):
+            with contextlib.suppress(OSError):
+                channel.shutdown(socket.SHUT_RDWR)
+        # Until the other side has noticed; on loopback that is at once.
+        time.sleep(0.03)
 
     def accept(self):
         while True:

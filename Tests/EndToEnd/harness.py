@@ -11,6 +11,7 @@ import tempfile
 import time
 
 ANONYMOUS = "version: 1\npeers: anonymous\n"
+SIMULATED = "version: 1\npeers: [{name: simulated, simulated: true}]\n"
 
 
 def free_port():
@@ -115,11 +116,14 @@ def software_tpm(directory, name="swtpm"):
 class Stack:
     """`connect` → attested channel → `serve` → `backend`, with a software TPM or simulated."""
 
-    def __init__(self, ratel, backend, simulated=False, serve=(), connect=(), directory=None):
+    def __init__(self, ratel, backend, simulated=None, serve=(), connect=(), directory=None):
         self.ratel = ratel
         self.stack = contextlib.ExitStack()
         self.directory = directory or self.stack.enter_context(scratch())
-        self.backend, self.simulated = backend, simulated
+        self.backend = backend
+        if simulated is None:
+            simulated = os.environ.get("RATEL_TEST_ATTESTER") == "simulated"
+        self.simulated = simulated
         self.serve_arguments, self.connect_arguments = list(serve), list(connect)
         self.serve_port, self.admin_port, self.port = free_port(), free_port(), free_port()
 
@@ -145,15 +149,21 @@ class Stack:
         command += ["--admin", f"127.0.0.1:{self.admin_port}", *self.serve_arguments]
         self.serve = self.stack.enter_context(Process("serve", command, self.directory))
         self.serve.wait_for_port(self.serve_port)
-        init = [self.ratel, "policy", "init", f"127.0.0.1:{self.serve_port}"]
-        done = subprocess.run(init, capture_output=True, text=True, timeout=60)
-        assert done.returncode == 0, f"policy init: {done.stderr[-2000:]}"
-        self.connect_policy = self.write("connect.yaml", done.stdout)
+        self.connect_policy = self.write("connect.yaml", self.policy())
         command = [self.ratel, "connect", f"127.0.0.1:{self.serve_port}"]
         command += ["--policy", self.connect_policy, "--listen", f"127.0.0.1:{self.port}"]
         command += self.connect_arguments
         self.connect = self.stack.enter_context(Process("connect", command, self.directory))
         self.connect.wait_for_port(self.port)
+
+    def policy(self):
+        """What the server presents, taken as what it has to present."""
+        if self.simulated:
+            return SIMULATED
+        init = [self.ratel, "policy", "init", f"127.0.0.1:{self.serve_port}"]
+        done = subprocess.run(init, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, f"policy init: {done.stderr[-2000:]}"
+        return done.stdout
 
     def write(self, name, text):
         path = pathlib.Path(self.directory) / name

@@ -47,10 +47,13 @@ def test_hop_by_hop_fields_stay_on_their_hop(context):
         seen, lambda _: answer(b"ok", "Keep-Alive: timeout=5", "X-Ratel-Peer: me", "X-App: 1")
     )
     lines = ["Connection: x-secret", "X-Secret: 1", "X-Ratel-Tier: session", "x_ratel_peer: me"]
+    lines += ["X-Ratel-Forged: 1"]
     reply = get(context.port, "/a?b", *lines, "TE: trailers", "Upgrade: h2c", "X-Kept: 2")
     names = {name.lower() for name, _ in seen[0].fields}
-    gone = {"x-secret", "x-ratel-tier", "x_ratel_peer", "te", "upgrade", "connection"}
+    gone = {"x-secret", "x_ratel_peer", "te", "upgrade", "connection", "x-ratel-forged"}
     assert not names & gone and "x-kept" in names, names
+    # The sidecar says who came; the caller cannot.
+    assert "session" not in seen[0].values("x-ratel-tier")
     assert seen[0].target == "/a?b" and seen[0].field("host") == "localhost"
     assert reply.field("keep-alive") is None and reply.field("x-app") == "1"
     assert reply.field("x-ratel-peer") != "me"
