@@ -37,10 +37,12 @@ let package = Package(
         library("COpenSSL", pkgConfig: "openssl", package: "libssl-dev"),
         library("CTSS2", pkgConfig: "tss2-esys tss2-mu tss2-tctildr tss2-rc", package: "libtss2-dev"),
 
+        .target(name: "CRecycler"),
+
         module("Bytes"),
         module("Loop", ["Bytes", "CUV"]),
         module("Keys", ["Bytes", "COpenSSL"]),
-        module("TLS", ["Bytes", "Keys", "COpenSSL"]),
+        module("TLS", ["Bytes", "Keys", "COpenSSL", "CRecycler"]),
         module("HTTP", ["Bytes"]),
         module("Streams", ["Bytes", "Loop", "TLS", "HTTP"]),
         module("RATS", ["Bytes"]),
@@ -55,12 +57,17 @@ let package = Package(
         .executableTarget(
             name: "RatelCommand",
             dependencies: [
-                "Ratel",
+                "Ratel", "Loop", "Streams", "TLS", "Keys", "RATS", "Appraisal",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: strict
         ),
+
+        // Tells the differential test how `HTTP` reads a message; no part of the product.
+        .executableTarget(
+            name: "HTTPProbe", dependencies: ["HTTP"], path: "Tests/HTTPProbe",
+            swiftSettings: strict),
 
         tests("BytesTests", ["Bytes"]),
         tests("HTTPTests", ["HTTP", "Bytes"]),

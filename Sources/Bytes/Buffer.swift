@@ -76,6 +76,13 @@
         upper &+= count
     }
 
+    /// Keeps the first `count` readable bytes and drops the rest.
+    @inlinable
+    public mutating func truncate(to count: Int) {
+        precondition(count >= 0 && count <= self.count, "truncated to more than is readable")
+        upper = lower &+ count
+    }
+
     /// Empties the window.
     @inlinable
     public mutating func clear() {

@@ -1,6 +1,4 @@
-#if canImport(Glibc)
-    internal import Glibc
-#endif
+internal import Glibc
 
 /// A bounded slab of equal buffers for one event loop; not thread-safe, and never grows.
 ///
@@ -14,6 +12,11 @@
 
     /// Bytes of plaintext that one TLS record can carry, RFC 8446 section 5.1.
     public static let plaintextSize = 16 * 1024
+
+    /// Buffers that reading may not take, so that what was read can be worked on: one to decrypt
+    /// into, one to encrypt into and one for a message of this side, twice over; half of a slab
+    /// that is smaller than that.
+    @inlinable var reserve: Int { min(6, capacity / 2) }
 
     /// The number of buffers in the slab.
     public let capacity: Int
@@ -73,6 +76,13 @@
             base: slab + index * BufferPool.bufferSize,
             pool: .passUnretained(self)
         )
+    }
+
+    /// Lends one for bytes that come in, or `nil` when only the reserve is left.
+    @inlinable
+    public func lendForReading() -> Buffer? {
+        guard unlent > reserve else { return nil }
+        return lend()
     }
 
     @inlinable

@@ -33,6 +33,9 @@ static inline int ratel_SSL_CTX_set1_groups_list(SSL_CTX *c, const char *s) {
 static inline int ratel_SSL_CTX_set1_sigalgs_list(SSL_CTX *c, const char *s) {
     return (int)SSL_CTX_set1_sigalgs_list(c, s);
 }
+static inline int ratel_SSL_CTX_add1_chain_cert(SSL_CTX *c, X509 *x) {
+    return (int)SSL_CTX_add1_chain_cert(c, x);
+}
 static inline long ratel_SSL_CTX_set_mode(SSL_CTX *c, long m) { return SSL_CTX_set_mode(c, m); }
 static inline long ratel_SSL_CTX_set_session_cache_mode(SSL_CTX *c, long m) {
     return SSL_CTX_set_session_cache_mode(c, m);

@@ -1,4 +1,33 @@
+internal import ArgumentParser
+internal import Ratel
+internal import TLS
+
+/// The executable.
 @main
-struct RatelCommand {
-    static func main() {}
+struct RatelCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "ratel",
+        abstract: "Attested TLS beside any inference backend.",
+        discussion: """
+            Callers can check that the far end of this very connection is the measured code, and \
+            the backend is reached by attested callers only.
+
+              ratel policy init HOST:PORT > policy.yaml       what a server presents, as a policy
+              ratel serve --backend http://127.0.0.1:8000 --policy policy.yaml
+              ratel connect HOST:8443 --policy policy.yaml --listen 127.0.0.1:8080
+
+            Every option can also be set as RATEL_OPTION_NAME in the environment, or as \
+            `option-name: value` in the YAML file of --config; flags win.
+            """,
+        version: RatelVersion.current,
+        subcommands: [
+            ServeCommand.self, ConnectCommand.self, AttestCommand.self, VerifyCommand.self,
+            PolicyCommand.self,
+        ])
+
+    static func main() {
+        // OpenSSL takes other memory functions only before its first allocation.
+        Recycler.install()
+        self.main(nil)
+    }
 }

@@ -1,4 +1,5 @@
 """Writes binding.json: worked values for the formulas of the attested channel, by hashlib alone."""
+
 import hashlib
 import json
 import os
@@ -19,12 +20,29 @@ def connection(seed, role, seq, peer):
     spki, config = h("sha256", seed + b"spki"), h("sha384", seed + b"config")
     peer_hash = h("sha256", seed + b"peer") if peer else bytes(32)
     n_att, ekm = h("sha256", seed + b"att"), h("sha256", seed + b"ekm")
-    base = h("sha512", tag("base") + bytes([role]) + struct.pack(">I", seq) + spki + peer_hash
-             + c + n_att + ekm + config)
+    base = h(
+        "sha512",
+        tag("base")
+        + bytes([role])
+        + struct.pack(">I", seq)
+        + spki
+        + peer_hash
+        + c
+        + n_att
+        + ekm
+        + config,
+    )
     return {
-        "role": role, "seq": seq, "challenge_body": body.hex(), "C": c.hex(),
-        "spki_sha256": spki.hex(), "peer_spki_sha256": peer_hash.hex(), "n_att": n_att.hex(),
-        "ekm": ekm.hex(), "config_sha384": config.hex(), "base": base.hex(),
+        "role": role,
+        "seq": seq,
+        "challenge_body": body.hex(),
+        "C": c.hex(),
+        "spki_sha256": spki.hex(),
+        "peer_spki_sha256": peer_hash.hex(),
+        "n_att": n_att.hex(),
+        "ekm": ekm.hex(),
+        "config_sha384": config.hex(),
+        "base": base.hex(),
         "leaf": h("sha384", tag("leaf") + base).hex(),
     }
 
@@ -59,15 +77,23 @@ def case(name, connections, sub):
     digest = h("sha384", manifest)
     for c, (path, sides) in zip(connections, paths):
         base = bytes.fromhex(c["base"])
-        c.update(path=path, sides=sides, evidence_tbs=(tag("evidence") + base + digest).hex(),
-                 lease_tbs=(tag("lease") + base).hex())
+        c.update(
+            path=path,
+            sides=sides,
+            evidence_tbs=(tag("evidence") + base + digest).hex(),
+            lease_tbs=(tag("lease") + base).hex(),
+        )
     return {
-        "name": name, "connections": connections, "binding_key_spki_sha256": binding.hex(),
+        "name": name,
+        "connections": connections,
+        "binding_key_spki_sha256": binding.hex(),
         "sub_evidence": [{"kind": k, "index": i, "evidence": e.hex()} for k, i, e in sub],
-        "merkle_root": top.hex(), "root": root.hex(),
+        "merkle_root": top.hex(),
+        "root": root.hex(),
         "gpu_0": h("sha256", tag("gpu") + struct.pack(">I", 0) + root).hex(),
         "gpu_1": h("sha256", tag("gpu") + struct.pack(">I", 1) + root).hex(),
-        "tpm": h("sha256", tag("tpm") + root).hex(), "manifest": manifest.hex(),
+        "tpm": h("sha256", tag("tpm") + root).hex(),
+        "manifest": manifest.hex(),
         "report_data": h("sha512", tag("cpu") + root + digest).hex(),
     }
 
@@ -75,8 +101,11 @@ def case(name, connections, sub):
 CASES = [
     case("alone", [connection(b"a", 0, 0, False)], []),
     case("client", [connection(b"b", 1, 7, True)], [(3, 0, b"tpm")]),
-    case("five", [connection(bytes([i]), i % 2, i, i > 2) for i in range(5)],
-         [(3, 0, b"tpm"), (2, 1, b"second"), (2, 0, b"first")]),
+    case(
+        "five",
+        [connection(bytes([i]), i % 2, i, i > 2) for i in range(5)],
+        [(3, 0, b"tpm"), (2, 1, b"second"), (2, 0, b"first")],
+    ),
     case("eleven", [connection(bytes([40 + i]), 0, 0, True) for i in range(11)], []),
 ]
 TARGET = os.path.join(os.path.dirname(os.path.abspath(__file__)), "binding.json")

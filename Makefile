@@ -1,0 +1,74 @@
+# `make help` lists the targets. Everything is installed on demand; nothing is installed twice.
+
+# Debian 12 and later. The toolchain (Swift 6.3) is taken from PATH.
+PACKAGES := libuv1-dev libssl-dev libtss2-dev pkg-config swtpm swtpm-tools tpm2-tools \
+	python3 python3-venv curl
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
+VENV := .build/venv
+PYTHON := $(VENV)/bin/python
+SECONDS ?= 60
+# Outside the repository: gigabytes that outlive a clean build.
+RATEL_LAB ?= $(HOME)/.cache/ratel-lab
+
+.PHONY: help deps build release test sanitize fuzz vllm tidy format clean
+
+help:
+	@sed -n 's/^## //p' Makefile
+
+## make deps       installs the Debian packages that are missing
+deps:
+	@missing=; for p in $(PACKAGES); do \
+		dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q 'ok installed' \
+			|| missing="$$missing $$p"; \
+	done; \
+	if [ -n "$$missing" ]; then \
+		echo "installing$$missing"; \
+		$(SUDO) apt-get update -q && \
+		DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -q --no-install-recommends \
+			$$missing; \
+	fi
+	@command -v swift >/dev/null || { echo "Swift 6.3 is needed: https://swift.org/install"; exit 1; }
+
+## make build      builds the command, for debugging
+build: deps
+	swift build --product ratel
+
+## make release    builds the command, optimised
+release: deps
+	swift build -c release --product ratel
+
+$(PYTHON): Tests/requirements.txt | deps
+	python3 -m venv $(VENV)
+	$(VENV)/bin/pip install -q -r Tests/requirements.txt
+	touch $@
+
+## make test       everything that CI runs, on one build
+test: deps $(PYTHON)
+	$(PYTHON) Tests/run.py
+
+## make sanitize   the Swift tests under the address and the thread sanitizer
+sanitize: deps
+	python3 Tests/sanitize.py
+
+## make fuzz       each parser under libFuzzer for SECONDS (60)
+fuzz: deps
+	python3 Tests/Fuzz/fuzz.py $(SECONDS)
+
+## make tidy       holds the layout to its rules
+tidy:
+	python3 Tests/Tidy/tidy.py
+
+## make format     formats the Swift files
+format:
+	git ls-files --cached --others --exclude-standard '*.swift' | xargs swift format -i --parallel
+
+## make vllm       the OpenAI SDK through two Ratels to a real vLLM
+vllm: deps release
+	RATEL_LAB=$(RATEL_LAB) python3 Tests/VLLM/setup.py
+	$(RATEL_LAB)/vllm/bin/python Tests/VLLM/run.py .build/release/ratel
+
+## make clean      removes every build
+clean:
+	rm -rf .build .build-*
+
+# The target `demo` stands here.

@@ -1,0 +1,71 @@
+internal import CUV
+
+/// Where a socket listens or connects: a numeric IP address and port, or a Unix socket's path.
+@safe
+public enum Address: Sendable, Equatable, CustomStringConvertible {
+    case ip(host: String, port: UInt16)
+    case unix(path: String)
+
+    /// `127.0.0.1:80`, `[::1]:80` or `unix:/path`.
+    public var description: String {
+        switch self {
+        case .ip(let host, let port): host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
+        case .unix(let path): "unix:\(path)"
+        }
+    }
+
+    /// Whether it names this machine only.
+    public var isLoopback: Bool {
+        switch self {
+        case .ip(let host, _): host.hasPrefix("127.") || host == "::1" || host == "localhost"
+        case .unix: true
+        }
+    }
+
+    /// Whether the host is written as an IPv4 or IPv6 address.
+    public var isNumeric: Bool {
+        guard case .ip = self else { return true }
+        return unsafe withSocketAddress { _ in true } ?? false
+    }
+
+    /// Calls `body` with the address as C sees it; nil when the host is a name, not an address.
+    func withSocketAddress<Result>(
+        _ body: (UnsafePointer<sockaddr>) -> Result
+    ) -> Result? {
+        guard case .ip(let host, let port) = self else { return nil }
+        var four = sockaddr_in()
+        if unsafe uv_ip4_addr(host, Int32(port), &four) == 0 {
+            return unsafe withUnsafePointer(to: &four) {
+                unsafe body(UnsafeRawPointer($0).assumingMemoryBound(to: sockaddr.self))
+            }
+        }
+        var six = sockaddr_in6()
+        if unsafe uv_ip6_addr(host, Int32(port), &six) == 0 {
+            return unsafe withUnsafePointer(to: &six) {
+                unsafe body(UnsafeRawPointer($0).assumingMemoryBound(to: sockaddr.self))
+            }
+        }
+        return nil
+    }
+
+    /// Reads an address that C gave.
+    init?(_ pointer: UnsafePointer<sockaddr>) {
+        // 46: the longest text of an IPv6 address with its end, INET6_ADDRSTRLEN.
+        var text = [CChar](repeating: 0, count: 46)
+        let port: UInt16
+        switch unsafe Int32(pointer.pointee.sa_family) {
+        case AF_INET:
+            let four = unsafe UnsafeRawPointer(pointer).assumingMemoryBound(to: sockaddr_in.self)
+            guard unsafe uv_ip4_name(four, &text, text.count) == 0 else { return nil }
+            port = unsafe UInt16(bigEndian: four.pointee.sin_port)
+        case AF_INET6:
+            let six = unsafe UnsafeRawPointer(pointer).assumingMemoryBound(to: sockaddr_in6.self)
+            guard unsafe uv_ip6_name(six, &text, text.count) == 0 else { return nil }
+            port = unsafe UInt16(bigEndian: six.pointee.sin6_port)
+        default:
+            return nil
+        }
+        let end = text.firstIndex(of: 0) ?? text.count
+        self = .ip(host: String(decoding: text[..<end].map(UInt8.init), as: UTF8.self), port: port)
+    }
+}

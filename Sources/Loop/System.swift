@@ -1,0 +1,114 @@
+internal import CUV
+internal import Glibc
+
+/// The few calls of the system that Ratel needs beside sockets.
+public enum System {
+    /// Writes one line to standard error in one call, so that lines of threads do not mix.
+    public static func writeError(_ line: String) {
+        var text = line
+        text.append("\n")
+        text.withUTF8 { bytes in
+            _ = unsafe write(2, bytes.baseAddress, bytes.count)
+        }
+    }
+
+    /// A variable of the environment.
+    public static func environment(_ name: String) -> String? {
+        unsafe getenv(name).map { unsafe String(cString: $0) }
+    }
+
+    /// Seconds since 1970, UTC.
+    public static var now: Int64 { Int64(time(nil)) }
+
+    /// Nanoseconds of a clock that also counts while the machine is suspended.
+    public static var uptime: UInt64 {
+        var now = timespec()
+        unsafe clock_gettime(CLOCK_BOOTTIME, &now)
+        return UInt64(now.tv_sec) * 1_000_000_000 + UInt64(now.tv_nsec)
+    }
+
+    /// The time as RFC 3339 writes it, to the millisecond.
+    public static var timestamp: String {
+        var now = timespec()
+        unsafe clock_gettime(CLOCK_REALTIME, &now)
+        var parts = unsafe tm()
+        unsafe gmtime_r(&now.tv_sec, &parts)
+        var text = [CChar](repeating: 0, count: 32)
+        let length = unsafe strftime(&text, text.count, "%Y-%m-%dT%H:%M:%S", &parts)
+        let seconds = String(decoding: text[..<length].map(UInt8.init), as: UTF8.self)
+        let milliseconds = String(now.tv_nsec / 1_000_000)
+        return seconds + "." + String(repeating: "0", count: 3 - milliseconds.count)
+            + milliseconds + "Z"
+    }
+
+    /// The whole of a small file; nil when it cannot be read or is larger than `limit` bytes.
+    public static func readFile(_ path: String, limit: Int) -> [UInt8]? {
+        let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { return nil }
+        defer { _ = Glibc.close(descriptor) }
+        var contents: [UInt8] = []
+        var piece = [UInt8](repeating: 0, count: 64 * 1024)
+        while true {
+            let count = unsafe read(descriptor, &piece, piece.count)
+            if count < 0 { return nil }
+            if count == 0 { return contents }
+            contents.append(contentsOf: piece[..<count])
+            if contents.count > limit { return nil }
+        }
+    }
+
+    /// Replaces a file's contents; false when that cannot be done.
+    public static func writeFile(_ path: String, _ text: String) -> Bool {
+        let descriptor = unsafe open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
+        guard descriptor >= 0 else { return false }
+        defer { _ = Glibc.close(descriptor) }
+        var rest = Array(text.utf8)[...]
+        while !rest.isEmpty {
+            let count = unsafe rest.withUnsafeBufferPointer { bytes in
+                unsafe write(descriptor, bytes.baseAddress, bytes.count)
+            }
+            guard count > 0 else { return false }
+            rest = rest.dropFirst(count)
+        }
+        return true
+    }
+
+    /// Whether a path exists.
+    public static func exists(_ path: String) -> Bool {
+        unsafe access(path, F_OK) == 0
+    }
+
+    /// Removes a socket that an earlier process left at `path`; anything else stays.
+    public static func removeStaleSocket(_ path: String) {
+        var info = stat()
+        guard unsafe lstat(path, &info) == 0, info.st_mode & S_IFMT == S_IFSOCK else { return }
+        _ = unsafe unlink(path)
+    }
+
+    /// Lets writes to closed sockets fail instead of ending the process.
+    public static func ignoreBrokenPipes() {
+        _ = signal(SIGPIPE, SIG_IGN)
+    }
+
+    /// Raises the limit on open descriptors to the most that is allowed, and answers it.
+    @discardableResult
+    public static func raiseDescriptorLimit() -> Int {
+        var limit = rlimit()
+        guard unsafe getrlimit(__rlimit_resource_t(7), &limit) == 0 else { return 0 }
+        limit.rlim_cur = limit.rlim_max
+        _ = unsafe setrlimit(__rlimit_resource_t(7), &limit)
+        return Int(truncatingIfNeeded: limit.rlim_cur)
+    }
+
+    /// This process's number.
+    public static var processID: Int32 { getpid() }
+
+    /// SIGTERM and SIGINT, by their numbers on Linux.
+    public static let terminate: Int32 = 15
+    public static let interrupt: Int32 = 2
+    /// SIGHUP: read the configuration again.
+    public static let hangUp: Int32 = 1
+
+    /// Ends the process at once.
+    public static func exit(_ status: Int32) -> Never { Glibc.exit(status) }
+}

@@ -1,0 +1,75 @@
+public import HTTP
+public import Streams
+
+/// What operators and Kubernetes ask on loopback: `/healthz`, `/readyz`, `/metrics`.
+public final class AdminService: StreamService {
+    public let budgets = Budgets()
+    public let limits = HTTPLimits()
+    public let metrics = StreamMetrics()
+    private let status: any StatusSource
+
+    /// Serves what `status` says.
+    public init(status: any StatusSource) {
+        self.status = status
+    }
+
+    public func begin(_ connection: Downstream) {
+        connection.begin()
+    }
+
+    public func makeHandler(for connection: Downstream) -> any RequestHandler {
+        AdminHandler(status: status)
+    }
+
+    public func ended(_ connection: Downstream, _ error: LinkError?) {}
+    public func close() {}
+}
+
+/// What the admin listener shows.
+public protocol StatusSource: AnyObject, Sendable {
+    /// Each condition of readiness, with nil when it holds and the reason when not.
+    var readiness: [(name: String, trouble: String?)] { get }
+    /// Every metric in Prometheus's text format.
+    var exposition: String { get }
+}
+
+private final class AdminHandler: RequestHandler {
+    private let status: any StatusSource
+
+    init(status: any StatusSource) {
+        self.status = status
+    }
+
+    func handle(_ head: RequestHead) -> Disposition {
+        guard head.method == "GET" || head.method == "HEAD" else {
+            return .respond(
+                Failure(
+                    status: 405, code: "admin.method", message: "only GET is answered here",
+                    stage: "request", expected: "GET", got: head.method))
+        }
+        switch head.path {
+        case "/healthz":
+            return text(200, "ok\n")
+        case "/readyz":
+            let conditions = status.readiness
+            let isReady = conditions.allSatisfy { $0.trouble == nil }
+            let lines = conditions.map { "\($0.name): \($0.trouble ?? "ok")\n" }
+            return text(isReady ? 200 : 503, lines.joined())
+        case "/metrics":
+            return .answer(
+                status: 200, contentType: "text/plain; version=0.0.4; charset=utf-8",
+                body: Array(status.exposition.utf8))
+        default:
+            return .respond(
+                Failure(
+                    status: 404, code: "admin.path", message: "there is nothing here",
+                    stage: "request", expected: "/healthz, /readyz or /metrics", got: head.path))
+        }
+    }
+
+    func finished(_ summary: ExchangeSummary) {}
+
+    private func text(_ status: Int, _ body: String) -> Disposition {
+        .answer(status: status, contentType: "text/plain; charset=utf-8", body: Array(body.utf8))
+    }
+}

@@ -1,0 +1,72 @@
+internal import Appraisal
+internal import Logging
+internal import Loop
+internal import RATLS
+internal import RATS
+internal import Streams
+internal import TLS
+
+/// One side of attested channels: what it presents, what it asks, and where it says so.
+final class Channel: Sendable {
+    let role: Role
+    let identity: ChannelIdentity
+    let settings: ExchangeSettings
+    let quotes: QuoteQueue
+    let log: ChannelLog
+
+    init(
+        role: Role, identity: ChannelIdentity, policy: AppraisalPolicy, configuration: [UInt8],
+        quotes: QuoteQueue, log: ChannelLog
+    ) {
+        self.role = role
+        self.identity = identity
+        self.quotes = quotes
+        self.log = log
+        settings = ExchangeSettings(
+            asks: .policy(policy),
+            attestation: identity.attester.map {
+                ExchangeSettings.Attestation(attester: $0, bindingKey: identity.bindingKey)
+            },
+            configuration: configuration)
+    }
+
+    /// Begins TLS on an accepted connection.
+    func accept(_ connection: Downstream) {
+        connection.begin(
+            identity.current.context, serverName: nil, preamble: ChannelPreamble(self))
+    }
+
+    /// How connections to the peer of this channel are protected.
+    func upstreamSecurity(serverName: String?) -> UpstreamTarget.Security {
+        .tls(
+            context: { self.identity.current.context }, serverName: serverName,
+            preamble: { ChannelPreamble(self) })
+    }
+
+    func admitted(_ link: Link, _ caller: AdmittedCaller, _ result: AttestationResult?) {
+        let connection = link as? Downstream
+        connection?.peer = caller
+        var details: Logger.Metadata = ["role": "\(role == .server ? "server" : "client")"]
+        if let result {
+            let kinds = result.evidence.map { $0.format.rawValue }
+            details["evidence"] = "\(kinds.joined(separator: ","))"
+            details["policy"] = "\(hex(result.policyDigest.prefix(8)))"
+            if result.isSimulated {
+                log.logger.critical(
+                    """
+                    SIMULATED EVIDENCE was admitted because the policy says `simulated: true`: it \
+                    vouches for nothing
+                    """)
+            }
+        }
+        log.admitted(connection?.remote ?? link.peerAddress, caller, details: details)
+    }
+
+    func refused(_ link: Link, _ failure: Failure) {
+        log.refused((link as? Downstream)?.remote ?? link.peerAddress, failure)
+    }
+
+    private func hex(_ bytes: ArraySlice<UInt8>) -> String {
+        bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+    }
+}

@@ -1,0 +1,163 @@
+internal import Appraisal
+internal import Loop
+internal import RATLS
+internal import RATS
+internal import Streams
+internal import TLS
+
+/// Runs the attestation exchange over one link and opens the link with what it earned.
+///
+/// The rules are all in `Exchange`; this carries bytes and jobs between it, the link, the quote
+/// queue and libuv's threads.
+final class ChannelPreamble: Preamble {
+    private let channel: Channel
+    private var exchange: Exchange?
+    private var isOver = false
+    /// Keeps a refused connection a moment, so that the peer can read why.
+    private var linger: LoopTimer?
+
+    init(_ channel: Channel) {
+        self.channel = channel
+    }
+
+    func begin(_ link: Link, handshake: Handshake) {
+        guard handshake.applicationProtocol == ChannelProtocol.attestedHTTP1 else {
+            return beginWithoutExchange(link, handshake)
+        }
+        let facts = ChannelFacts(
+            channelID: handshake.channelID,
+            role: channel.role,
+            localSPKI: handshake.localKey,
+            peerSPKI: handshake.peerKey,
+            // The link outlives its preamble, and so this exchange.
+            export: { [unowned link] in link.export(label: $0, context: $1, count: 32) })
+        var exchange = Exchange(settings: channel.settings, channel: facts, now: System.now)
+        let challenge = exchange.start()
+        self.exchange = exchange
+        link.sendMessage(challenge)
+        proceed(link)
+    }
+
+    func receive(_ bytes: [UInt8], on link: Link) {
+        guard !isOver else { return }
+        exchange?.receive(bytes)
+        proceed(link)
+    }
+
+    func linkDidBreak(_ link: Link) {
+        isOver = true
+        exchange = nil
+        linger?.close()
+        linger = nil
+    }
+
+    /// A third-party caller: let in only where the policy says that anybody is.
+    private func beginWithoutExchange(_ link: Link, _ handshake: Handshake) {
+        guard case .policy(let policy) = channel.settings.asks,
+            let peer = AdmittedPeer.anonymous(policy: policy, channelID: handshake.channelID)
+        else {
+            let refusal = Refusal(
+                "evidence.missing", .policy, field: "ALPN",
+                expected: ChannelProtocol.attestedHTTP1 + " and Evidence",
+                got: handshake.applicationProtocol ?? "no protocol",
+                remedy: "connect through `ratel connect`, which attests")
+            return refuse(link, refusal, mayAnswer: true)
+        }
+        admit(link, peer, leftover: [])
+    }
+
+    private func proceed(_ link: Link) {
+        while !isOver, !link.isClosing {
+            switch exchange?.next() ?? .wait {
+            case .wait:
+                return
+            case .send(let bytes):
+                link.sendMessage(bytes)
+            case .quote(let job):
+                channel.quotes.submit(job, to: link.loop.mailbox, then: resume(link, job))
+            case .appraise(let job):
+                link.loop.offload({ job.run() }) { [self] outcome in
+                    guard !isOver, !link.isClosing else { return }
+                    exchange?.appraised(outcome)
+                    proceed(link)
+                }
+            case .settled:
+                guard let peer = exchange?.admit() else { return }
+                let leftover = exchange?.takeLeftover() ?? []
+                return admit(link, peer, leftover: leftover)
+            case .inspected:
+                return refuse(link, .inspectionOnly, mayAnswer: false)
+            case .refused(let refusal):
+                return refuse(link, refusal, mayAnswer: false)
+            }
+        }
+    }
+
+    private func resume(
+        _ link: Link, _ job: QuoteJob
+    ) -> @Sendable (Result<QuoteJob.Outcome, Refusal>) -> Void {
+        let bound = LoopBound((preamble: self, link: link))
+        return { outcome in
+            let (preamble, link) = bound.value
+            guard !preamble.isOver, !link.isClosing else { return }
+            preamble.exchange?.quoted(outcome)
+            preamble.proceed(link)
+        }
+    }
+
+    private func admit(_ link: Link, _ peer: consuming AdmittedPeer, leftover: [UInt8]) {
+        isOver = true
+        exchange = nil
+        let standing = peer.standing
+        let name = peer.name
+        if case .observed(let refusal) = standing {
+            return refuse(link, refusal, mayAnswer: true)
+        }
+        guard let passage = peer.passage() else {
+            return refuse(link, .inspectionOnly, mayAnswer: false)
+        }
+        let result: AttestationResult? =
+            if case .attested(let result) = standing { result } else { nil }
+        let caller = AdmittedCaller(name: name, tier: result?.tier.rawValue ?? "none")
+        channel.admitted(link, caller, result)
+        link.open(passage, leftover: leftover)
+    }
+
+    private func refuse(_ link: Link, _ refusal: Refusal, mayAnswer: Bool) {
+        isOver = true
+        exchange = nil
+        let failure = Failure(refusal, role: channel.role)
+        channel.refused(link, failure)
+        guard let connection = link as? Downstream else {
+            return link.didBreak(.refused(failure))
+        }
+        if mayAnswer { return connection.refuse(failure) }
+        link.finish()
+        let timer = LoopTimer(on: link.loop) { [unowned link] in
+            link.didBreak(.socket(.ended))
+        }
+        // 1 s: many round trips, so that the result frame is read before the connection goes.
+        timer.start(after: 1_000)
+        linger = timer
+    }
+}
+
+extension Refusal {
+    static let inspectionOnly = Refusal(
+        "policy.inspection", .policy, field: "peer", expected: "an admission",
+        got: "a look at its Evidence", remedy: "connect with a policy")
+}
+
+extension Failure {
+    /// The refusal of a peer as an HTTP caller hears it: 403 from a server, 502 from the caller's
+    /// own helper.
+    init(_ refusal: Refusal, role: Role) {
+        self.init(
+            status: role == .server ? 403 : 502, code: refusal.code,
+            message: role == .server
+                ? "this endpoint serves attested callers only: \(refusal.field)"
+                : "the server was refused: \(refusal.field)",
+            stage: refusal.stage.rawValue, field: refusal.field, expected: refusal.expected,
+            got: refusal.got, remedy: refusal.remedy)
+    }
+}

@@ -1,0 +1,32 @@
+internal import Keys
+
+/// What a side tells its peer about how it runs, as JSON, hashed into every binding as sent.
+///
+/// Facts that a relying party decides on, and no secret: no path, key, token or address.
+struct EffectiveConfiguration {
+    let use: String
+    let accessLog: AccessLog
+    let upstream: String
+    let forwardsClientAddress: Bool
+    let policyDigest: [UInt8]
+
+    /// The document, with its members in a fixed order.
+    var encoded: [UInt8] {
+        let document = JSONValue.members([
+            ("access_log", .string(accessLog.rawValue)),
+            ("backend", .string(upstream)),
+            ("forwards_client_address", .bool(forwardsClientAddress)),
+            ("padding", .string("off")),
+            ("policy", .string(Hex.encode(policyDigest))),
+            ("use", .string(use)),
+            ("version", .string(RatelVersion.current)),
+        ])
+        return Array(document.serialised().utf8)
+    }
+}
+
+/// The version of this program.
+public enum RatelVersion {
+    /// Semantic version.
+    public static let current = "0.1.0"
+}

@@ -1,0 +1,85 @@
+internal import Appraisal
+internal import Logging
+public import Loop
+internal import RATLS
+internal import Streams
+internal import TLS
+
+/// `ratel connect`: plaintext for callers on this machine in front, one attested server behind.
+public enum ClientHelper {
+    /// What the helper is told.
+    public struct Settings: Sendable {
+        /// Listener, workers, budgets.
+        public var gateway: GatewaySettings
+        /// The server that must attest.
+        public var server: Address
+        /// What it must show.
+        public var policy: PolicySource
+        /// What attests for this side, where the server asks.
+        public var attester: AttesterSettings
+        /// A certificate of a public CA or SPIFFE, in place of the self-signed one.
+        public var identity: ProvidedIdentity?
+        /// Health, readiness, metrics; nil for none.
+        public var admin: Address?
+        /// Logs.
+        public var logging: LoggingSettings
+
+        /// Collects the settings.
+        public init(
+            gateway: GatewaySettings, server: Address, policy: PolicySource,
+            attester: AttesterSettings, identity: ProvidedIdentity?, admin: Address?,
+            logging: LoggingSettings
+        ) {
+            self.gateway = gateway
+            self.server = server
+            self.policy = policy
+            self.attester = attester
+            self.identity = identity
+            self.admin = admin
+            self.logging = logging
+        }
+    }
+
+    /// Serves until it is told to stop; answers the exit status.
+    public static func run(_ settings: Settings) throws(ConfigurationError) -> Int32 {
+        let logger = settings.logging.logger("connect")
+        let policy = try settings.policy.load(logger)
+        let attester = try settings.attester.make(logger)
+        let identity = try makeIdentity(
+            .client, [ChannelProtocol.attestedHTTP1], ChannelVerifier(demandsCertificate: true),
+            attester, settings.identity)
+        let log = ChannelLog(logger: logger, accessLog: settings.logging.accessLog)
+        let configuration = EffectiveConfiguration(
+            use: "connect", accessLog: settings.logging.accessLog, upstream: "network",
+            forwardsClientAddress: settings.gateway.forwardsClientAddress,
+            policyDigest: policy.digest)
+        let channel = Channel(
+            role: .client, identity: identity, policy: policy,
+            configuration: configuration.encoded, quotes: QuoteQueue(), log: log)
+        if !settings.gateway.listen.isLoopback {
+            logger.warning(
+                "callers are not protected on their way to this helper: it listens beyond loopback",
+                metadata: ["listen": "\(settings.gateway.listen)"])
+        }
+        let gateway = Gateway(settings.gateway) { [settings] loop, metrics in
+            RelayService(
+                on: loop, metrics: metrics, settings: settings.gateway, front: .plain,
+                target: UpstreamTarget(
+                    address: settings.server,
+                    security: channel.upstreamSecurity(serverName: settings.server.serverName)),
+                log: log)
+        }
+        return try ServiceRuntime(
+            gateway: gateway, channel: channel, logger: logger, admin: settings.admin,
+            upstream: settings.server, upstreamName: "server", grace: settings.gateway.grace
+        ).run()
+    }
+}
+
+extension Address {
+    /// The name for SNI: host names only, RFC 6066 section 3 allows no addresses.
+    var serverName: String? {
+        guard case .ip(let host, _) = self, !isNumeric else { return nil }
+        return host
+    }
+}

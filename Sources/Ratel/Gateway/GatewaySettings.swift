@@ -1,0 +1,32 @@
+public import HTTP
+public import Loop
+public import Streams
+
+/// How a listener and its workers are laid out.
+public struct GatewaySettings: Sendable {
+    /// Where callers connect.
+    public var listen: Address
+    /// Threads, each with a loop and a listener of its own.
+    public var workers = Worker.processors
+    /// Buffers of `BufferPool.bufferSize` that each worker may have in use.
+    ///
+    /// A stalled stream holds one buffer in each direction, a moving one none between two reads:
+    /// 4,096 carry 2,048 stalled streams a worker in 68 MiB, and cost nothing while unused.
+    public var buffersPerWorker = 4_096
+    /// Connections that each worker accepts: half of Linux's usual 20,000 or more descriptors, as
+    /// each may need a second one to its upstream.
+    public var maximumConnections = 10_000
+    /// How long each kind of waiting may last.
+    public var budgets = Budgets()
+    /// Caps on heads.
+    public var limits = HTTPLimits()
+    /// Whether the caller's address is told to the backend (`X-Forwarded-For`, `Forwarded`).
+    public var forwardsClientAddress = false
+    /// How long a drain waits for streams to end, in milliseconds.
+    public var grace: UInt64 = 30_000
+
+    /// The defaults, listening at `listen`.
+    public init(listen: Address) {
+        self.listen = listen
+    }
+}

@@ -1,0 +1,95 @@
+internal import HTTP
+internal import Logging
+internal import Loop
+internal import Streams
+
+/// Relays the requests of one listener to one target: the sidecar's and the client helper's work.
+final class RelayService: StreamService {
+    let budgets: Budgets
+    let limits: HTTPLimits
+    let metrics: StreamMetrics
+
+    let settings: GatewaySettings
+    let pool: UpstreamPool
+    let log: ChannelLog
+    private let front: Front
+
+    /// How a listener's connections are protected.
+    enum Front {
+        /// Plaintext: callers on this machine.
+        case plain
+        /// TLS, opened by what the preamble finds.
+        case attested(Channel)
+    }
+
+    init(
+        on loop: EventLoop, metrics: StreamMetrics, settings: GatewaySettings, front: Front,
+        target: UpstreamTarget, log: ChannelLog
+    ) {
+        self.settings = settings
+        self.metrics = metrics
+        self.front = front
+        self.log = log
+        budgets = settings.budgets
+        limits = settings.limits
+        var target = target
+        target.budgets = settings.budgets
+        pool = UpstreamPool(on: loop, target: target, metrics: metrics)
+    }
+
+    func begin(_ connection: Downstream) {
+        switch front {
+        case .plain: connection.begin()
+        case .attested(let channel): channel.accept(connection)
+        }
+    }
+
+    func makeHandler(for connection: Downstream) -> any RequestHandler {
+        RelayHandler(service: self, connection: connection)
+    }
+
+    func ended(_ connection: Downstream, _ error: LinkError?) {
+        log.ended(connection, error)
+    }
+
+    func close() {
+        pool.close()
+    }
+}
+
+/// Passes each request of one connection on, with what the backend may know of the caller.
+private final class RelayHandler: RequestHandler {
+    private let service: RelayService
+    private let clientAddress: Forwarding.ClientAddress
+    private let peer: AdmittedCaller?
+
+    init(service: RelayService, connection: Downstream) {
+        self.service = service
+        peer = connection.peer as? AdmittedCaller
+        guard service.settings.forwardsClientAddress else {
+            clientAddress = .off
+            return
+        }
+        if case .ip(let host, _)? = connection.remote {
+            clientAddress = .append(host)
+        } else {
+            clientAddress = .append("unknown")
+        }
+    }
+
+    func handle(_ head: RequestHead) -> Disposition {
+        var options = Forwarding.RequestOptions(
+            fallbackHost: service.pool.target.address.description)
+        options.clientAddress = clientAddress
+        var forwarded = Forwarding.request(head, options)
+        if let peer {
+            forwarded.fields.set("X-Ratel-Peer", peer.name)
+            forwarded.fields.set("X-Ratel-Tier", peer.tier)
+        }
+        return .forward(forwarded, service.pool)
+    }
+
+    func finished(_ summary: ExchangeSummary) {
+        service.log.finished(summary)
+    }
+}

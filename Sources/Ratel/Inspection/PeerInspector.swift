@@ -1,0 +1,175 @@
+public import Appraisal
+public import Loop
+internal import RATLS
+public import RATS
+internal import Streams
+internal import TLS
+
+/// Connects to a server once, runs the exchange, and says what came of it.
+public enum PeerInspector {
+    /// What came of it.
+    public enum Outcome: Sendable {
+        /// The policy admits the server, over this very connection.
+        case admitted(AttestationResult)
+        /// What the server presented; authentic, but nobody has decided on it.
+        case inspected([AuthenticEvidence], configuration: [UInt8])
+        /// Refused, by this side or the other.
+        case refused(Refusal)
+        /// There was no exchange: no connection, or no TLS.
+        case unreachable(String)
+    }
+
+    /// Asks `server` for Evidence; with a policy it is appraised, without one only looked at.
+    ///
+    /// Blocks, at most for the connect and handshake budgets.
+    public static func ask(
+        _ server: Address, policy: AppraisalPolicy?, attester: (any Attester)?
+    ) throws(ConfigurationError) -> Outcome {
+        let identity = try makeIdentity(
+            .client, [ChannelProtocol.attestedHTTP1], ChannelVerifier(demandsCertificate: true),
+            attester, nil)
+        let settings = ExchangeSettings(
+            asks: policy.map { .policy($0) } ?? .inspection,
+            attestation: attester.map {
+                ExchangeSettings.Attestation(attester: $0, bindingKey: identity.bindingKey)
+            },
+            configuration: Array("{\"use\":\"verify\"}".utf8))
+        let loop = EventLoop(bufferCount: 32)
+        let inspection = Inspection(settings, identity, server)
+        inspection.start(on: loop)
+        loop.run()
+        return inspection.outcome ?? .unreachable("nothing came")
+    }
+}
+
+/// One such connection.
+private final class Inspection: Preamble {
+    private(set) var outcome: PeerInspector.Outcome?
+    private let settings: ExchangeSettings
+    private let identity: ChannelIdentity
+    private let server: Address
+    private var exchange: Exchange?
+    private var link: InspectionLink?
+    private var timer: LoopTimer?
+
+    init(_ settings: ExchangeSettings, _ identity: ChannelIdentity, _ server: Address) {
+        self.settings = settings
+        self.identity = identity
+        self.server = server
+    }
+
+    func start(on loop: EventLoop) {
+        let budgets = Budgets()
+        let timer = LoopTimer(on: loop) { [unowned self] in
+            self.finish(.unreachable("no answer from \(self.server) in time"), on: loop)
+        }
+        timer.start(after: budgets.connect + budgets.handshake)
+        self.timer = timer
+        guard case .ip(let host, let port) = server else { return connect(server, on: loop) }
+        Resolver.resolve(host: host, port: port, on: loop) { [self] found in
+            switch found {
+            case .success(let addresses): connect(addresses[0], on: loop)
+            case .failure(let error): finish(.unreachable("\(host): \(error)"), on: loop)
+            }
+        }
+    }
+
+    private func connect(_ address: Address, on loop: EventLoop) {
+        let link = InspectionLink(on: loop, kind: address)
+        self.link = link
+        link.onConnect = { [unowned self] link in
+            link.begin(
+                self.identity.current.context, serverName: self.server.serverName,
+                preamble: self)
+        }
+        link.onBreak = { [unowned self] error in
+            self.finish(.unreachable("\(self.server): \(error)"), on: loop)
+        }
+        do {
+            try link.connect(to: address)
+        } catch {
+            finish(.unreachable("\(address): \(error)"), on: loop)
+        }
+    }
+
+    func begin(_ link: Link, handshake: Handshake) {
+        let facts = ChannelFacts(
+            channelID: handshake.channelID, role: .client, localSPKI: handshake.localKey,
+            peerSPKI: handshake.peerKey,
+            export: { [unowned link] in link.export(label: $0, context: $1, count: 32) })
+        var exchange = Exchange(settings: settings, channel: facts, now: System.now)
+        let challenge = exchange.start()
+        self.exchange = exchange
+        link.sendMessage(challenge)
+        proceed(link)
+    }
+
+    func receive(_ bytes: [UInt8], on link: Link) {
+        exchange?.receive(bytes)
+        proceed(link)
+    }
+
+    func linkDidBreak(_ link: Link) {}
+
+    /// Jobs run in place: nothing else is served here.
+    private func proceed(_ link: Link) {
+        while outcome == nil, let step = exchange?.next() {
+            switch step {
+            case .wait: return
+            case .send(let bytes): link.sendMessage(bytes)
+            case .quote(let job): exchange?.quoted(job.run())
+            case .appraise(let job): exchange?.appraised(job.run())
+            case .settled: settle(link)
+            case .inspected(let evidence, let configuration):
+                finish(.inspected(evidence, configuration: configuration), on: link.loop)
+            case .refused(let refusal): finish(.refused(refusal), on: link.loop)
+            }
+        }
+    }
+
+    private func settle(_ link: Link) {
+        guard let peer = exchange?.admit() else { return }
+        switch peer.standing {
+        case .attested(let result): finish(.admitted(result), on: link.loop)
+        case .observed(let refusal): finish(.refused(refusal), on: link.loop)
+        case .anonymous:
+            finish(
+                .refused(
+                    Refusal(
+                        "policy.anonymous", .policy, field: "peers",
+                        expected: "a policy that asks for Evidence", got: "peers: anonymous",
+                        remedy: "verify with a policy that names the server")),
+                on: link.loop)
+        }
+    }
+
+    private func finish(_ outcome: PeerInspector.Outcome, on loop: EventLoop) {
+        guard self.outcome == nil else { return }
+        self.outcome = outcome
+        exchange = nil
+        timer?.close()
+        timer = nil
+        link?.onBreak = nil
+        link?.onConnect = nil
+        link?.close()
+        link = nil
+        loop.mailbox.close()
+    }
+}
+
+private final class InspectionLink: Link {
+    var onConnect: ((InspectionLink) -> Void)?
+    var onBreak: ((LinkError) -> Void)?
+
+    override func didConnect(_ failure: SocketError?) {
+        if let failure {
+            onBreak?(.socket(failure))
+        } else {
+            onConnect?(self)
+        }
+    }
+
+    override func didBreak(_ error: LinkError) {
+        onBreak?(error)
+    }
+}

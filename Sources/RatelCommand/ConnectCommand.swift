@@ -1,0 +1,51 @@
+internal import ArgumentParser
+internal import Loop
+internal import Ratel
+
+struct ConnectCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "connect",
+        abstract: "The caller's helper: any OpenAI client in front, one attested server behind.",
+        discussion: """
+            Point an OpenAI SDK at http://127.0.0.1:8080/v1. Each connection to the server is \
+            verified before the first byte of a request leaves this machine; a server that does \
+            not meet the policy gives the caller a 502 that says what was expected and what came.
+            """)
+
+    @Argument(help: ArgumentHelp("The server, a `ratel serve`.", valueName: "host:port"))
+    var server: String?
+
+    @Option(help: ArgumentHelp("What the server must show.", valueName: "file"))
+    var policy: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Where callers on this machine connect (default: 127.0.0.1:8080).",
+            valueName: "address"))
+    var listen: String?
+
+    @OptionGroup(title: "Attestation (where the server asks for it)")
+    var attestation: AttesterOptions
+
+    @OptionGroup(title: "Running")
+    var common: CommonOptions
+
+    func run() throws {
+        try finish { () throws(ConfigurationError) in
+            let source = try common.source(
+                AttesterOptions.names + ["listen", "server", "policy"])
+            let listen = try SettingValue.address(
+                source.value("listen", flag: listen) ?? "127.0.0.1:8080", setting: "listen")
+            return try ClientHelper.run(
+                ClientHelper.Settings(
+                    gateway: try common.gateway(source, listen: listen),
+                    server: try SettingValue.address(
+                        try source.required("server", flag: server), setting: "server"),
+                    policy: PolicySource(path: try source.required("policy", flag: policy)),
+                    attester: try attestation.settings(source, default: .none),
+                    identity: try attestation.identity(source),
+                    admin: try common.admin(source, default: nil),
+                    logging: try common.logging(source)))
+        }
+    }
+}

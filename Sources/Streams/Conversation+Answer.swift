@@ -1,0 +1,301 @@
+internal import Bytes
+internal import HTTP
+internal import Loop
+
+/// The way of an answer from the upstream to the caller.
+extension Conversation {
+    func upstreamDidReceive(_ buffer: consuming Buffer) {
+        if answer.isHeadSent, answerHeld == nil {
+            relayAnswer(buffer)
+            return
+        }
+        guard stage == .exchanging else { return dropUpstream() }
+        holdAnswer(buffer)
+        processAnswer()
+    }
+
+    private func holdAnswer(_ buffer: consuming Buffer) {
+        guard var kept = answerHeld.take() else {
+            answerHeld = consume buffer
+            return
+        }
+        kept.compact()
+        let fits = kept.append(buffer.bytes) == buffer.count
+        answerHeld = consume kept
+        // Only a head is collected, and a head that outgrows a buffer is over its limit.
+        if !fits { fail(.badAnswer("a head of at most \(limits.maxHeadBytes) bytes", "more")) }
+    }
+
+    /// Works off what is held, as far as the caller can take it.
+    func processAnswer() {
+        while stage == .exchanging, let buffer = answerHeld.take() {
+            guard downstream.isWritable else {
+                answerHeld = consume buffer
+                upstream?.pause()
+                return
+            }
+            if answer.isHeadSent {
+                relayAnswer(buffer)
+            } else if !takeAnswerHead(buffer) {
+                break
+            }
+        }
+        if stage == .exchanging, answerHeld == nil, answer.isUpstreamEnded { upstreamDidEnd() }
+    }
+
+    /// Answers false when more of the head is needed.
+    private func takeAnswerHead(_ bytes: consuming Buffer) -> Bool {
+        var buffer = bytes
+        do {
+            guard
+                let parsed = try ResponseHead.parse(
+                    buffer.bytes, limits: limits, requestMethod: request.method)
+            else {
+                answerHeld = consume buffer
+                return false
+            }
+            buffer.consume(parsed.consumed)
+            if parsed.head.isInterim {
+                passInterim(parsed.head)
+                if !buffer.isEmpty { answerHeld = consume buffer }
+            } else {
+                beginAnswer(parsed.head, with: buffer)
+            }
+            return true
+        } catch {
+            fail(.badAnswer(error.expected, error.got, code: error.code))
+            return true
+        }
+    }
+
+    private func passInterim(_ head: ResponseHead) {
+        guard head.status != 101 else {
+            return fail(.badAnswer("no protocol switch", "101 Switching Protocols"))
+        }
+        // RFC 9110 section 15.2: never to an HTTP/1.0 client.
+        guard request.clientMinorVersion == 1 else { return }
+        downstream.sendMessage(Forwarding.response(head, Forwarding.ResponseOptions()).serialise())
+    }
+
+    private func beginAnswer(_ head: ResponseHead, with rest: consuming Buffer) {
+        var options = Forwarding.ResponseOptions()
+        options.clientMinorVersion = request.clientMinorVersion
+        options.dechunk = request.clientMinorVersion == 0
+        options.closing = request.wantsClose || isDraining || clientEnded || !request.isComplete
+        let forwarded = Forwarding.response(head, options)
+        answer.status = head.status
+        answer.isHeadSent = true
+        answer.body = BodyReader(head.framing)
+        answer.dechunks = options.dechunk && head.framing == .chunked
+        answer.closes = forwarded.wantsClose
+        answer.isUpstreamReusable =
+            !head.wantsClose && head.minorVersion == 1 && head.framing != .untilClose
+        let waited = downstream.now - request.started
+        answer.firstByte = waited
+        metrics.firstByte.observe(waited)
+        watch()
+        sendAnswerHead(forwarded.serialise(), with: rest)
+    }
+
+    /// Sends the head, with the body bytes that came with it in the same record when they fit.
+    private func sendAnswerHead(_ head: [UInt8], with rest: consuming Buffer) {
+        guard head.count + rest.count <= BufferPool.plaintextSize, !answer.dechunks,
+            var out = downstream.lendBuffer()
+        else {
+            downstream.sendMessage(head)
+            if rest.isEmpty, answer.body.isFinished { return completeAnswer() }
+            if !rest.isEmpty { answerHeld = consume rest }
+            return
+        }
+        _ = out.append(head.span)
+        do {
+            let skim = try answer.body.skim(rest.bytes)
+            if skim.consumed < rest.count { answer.isUpstreamReusable = false }
+            _ = out.append(rest.bytes.extracting(0..<skim.consumed))
+            sendAnswer(out, bodyBytes: skim.consumed)
+        } catch {
+            breakAnswer(error)
+        }
+    }
+
+    /// Passes body bytes on as they came, framing and all: the path of every token.
+    func relayAnswer(_ bytes: consuming Buffer) {
+        var buffer = bytes
+        guard downstream.isWritable else {
+            answerHeld = consume buffer
+            upstream?.pause()
+            return
+        }
+        if answer.dechunks { return relayDechunked(buffer) }
+        do throws(HTTPRefusal) {
+            let skim = try answer.body.skim(buffer.bytes)
+            if skim.consumed < buffer.count {
+                // More than the answer came: nobody asked for it, and nobody gets it.
+                answer.isUpstreamReusable = false
+                buffer.truncate(to: skim.consumed)
+            }
+            let count = skim.consumed
+            sendAnswer(buffer, bodyBytes: count)
+        } catch {
+            breakAnswer(error)
+        }
+    }
+
+    @inline(__always)
+    private func sendAnswer(_ buffer: consuming Buffer, bodyBytes: Int) {
+        lastProgress = downstream.now
+        answer.bytes &+= UInt64(bodyBytes)
+        metrics.responseBytes.add(bodyBytes)
+        metrics.responseReads.add(1)
+        switch downstream.send(buffer) {
+        case .sent: break
+        case .pending: if !answer.body.isFinished { upstream?.pause() }
+        case .failed(let error): return downstream.end(.socket(error))
+        }
+        if answer.body.isFinished { completeAnswer() }
+    }
+
+    /// Removes the framing in place, for callers of HTTP/1.0.
+    private func relayDechunked(_ bytes: consuming Buffer) {
+        var buffer = bytes
+        var offset = 0
+        do throws(HTTPRefusal) {
+            while true {
+                let segment = try answer.body.next(buffer.bytes, from: offset)
+                switch segment.kind {
+                case .data: offset = segment.end
+                case .framing: buffer.remove(offset..<segment.end)
+                case .end, .needMore:
+                    if offset < buffer.count { buffer.truncate(to: offset) }
+                    return sendAnswer(buffer, bodyBytes: offset)
+                }
+            }
+        } catch {
+            breakAnswer(error)
+        }
+    }
+
+    /// The upstream's body is malformed; the caller must not take what it has for the whole.
+    private func breakAnswer(_ refusal: HTTPRefusal) {
+        abort(.badAnswer(refusal.expected, refusal.got, code: refusal.code))
+    }
+
+    // MARK: Ends
+
+    func upstreamDidEnd() {
+        guard stage == .exchanging else { return dropUpstream() }
+        if answerHeld != nil, answer.isHeadSent {
+            answer.isUpstreamEnded = true
+            return
+        }
+        answer.isUpstreamReusable = false
+        guard answer.isHeadSent else { return fail(.noAnswer) }
+        if answer.body.finishedByClose() { completeAnswer() } else { abort(.cutAnswer) }
+    }
+
+    func upstreamDidBreak(_ error: LinkError, wasOpen: Bool) {
+        let wasReused = upstream?.isReused ?? false
+        upstream = nil
+        guard stage == .connecting || stage == .exchanging else { return }
+        metrics.upstreamFailures.add(1)
+        guard !answer.isHeadSent else { return abort(.cutAnswer) }
+        if wasReused, wasOpen, request.isRepeatable, let pool = lastPool {
+            stage = .connecting
+            return pool.acquire(for: self)
+        }
+        fail(Failure(upstream: error, wasOpen: wasOpen))
+    }
+
+    private func dropUpstream() {
+        let link = upstream
+        upstream = nil
+        link?.discard()
+    }
+
+    private func completeAnswer() {
+        let closes = answer.closes || !request.isComplete || isDraining || request.wantsClose
+        if let link = upstream {
+            upstream = nil
+            if answer.isUpstreamReusable, request.isComplete, !clientEnded {
+                link.pool.with { $0.giveBack(link) }
+            } else {
+                link.discard()
+            }
+        }
+        finishSummary(nil)
+        if closes || clientEnded { return closeGently() }
+        nextRequest()
+    }
+
+    private func nextRequest() {
+        stage = .head
+        answerHeld = nil
+        watch()
+        advance()
+    }
+
+    /// Lets the caller read what it was sent: closing at once could reset it away.
+    func closeGently() {
+        guard stage != .closed else { return }
+        stage = .closing
+        held = nil
+        answerHeld = nil
+        dropUpstream()
+        watch()
+        downstream.finish()
+        downstream.resume()
+    }
+
+    /// Ends everything without a terminator, so that nobody takes a part for the whole.
+    func abort(_ failure: Failure) {
+        finishSummary(failure)
+        stage = .closing
+        dropUpstream()
+        downstream.end(.refused(failure))
+    }
+
+    // MARK: Answers of this side
+
+    /// Tells the caller why there is no answer, or cuts it when one has begun.
+    func fail(_ failure: Failure) {
+        guard !answer.isHeadSent else { return abort(failure) }
+        dropUpstream()
+        answer.status = failure.status
+        respond(
+            status: failure.status, contentType: "application/json",
+            body: Array(failure.json.utf8), failure: failure)
+    }
+
+    func respond(
+        status: Int, contentType: String, body: [UInt8], failure: Failure? = nil
+    ) {
+        let closes = request.wantsClose || !request.isComplete || isDraining || clientEnded
+        answer.status = status
+        answer.isHeadSent = true
+        answer.firstByte = downstream.now - request.started
+        var message = ResponseHead.own(
+            status: status, contentType: contentType, length: body.count, closes: closes
+        ).serialise()
+        if request.method != "HEAD" { message += body }
+        downstream.sendMessage(message)
+        finishSummary(failure)
+        guard stage != .closed else { return }
+        if closes { closeGently() } else { nextRequest() }
+    }
+
+    func finishSummary(_ failure: Failure?) {
+        guard request.isCounted else { return }
+        request.isCounted = false
+        metrics.openStreams.add(-1)
+        var summary = ExchangeSummary()
+        summary.method = request.method
+        summary.path = request.path
+        summary.status = answer.status
+        summary.requestBytes = request.bytes
+        summary.responseBytes = answer.bytes
+        summary.firstByte = answer.firstByte
+        summary.duration = downstream.now - request.started
+        summary.failure = failure
+        handler.finished(summary)
+    }
+}

@@ -1,0 +1,243 @@
+internal import Bytes
+internal import HTTP
+internal import Loop
+
+/// One caller's connection and the requests on it, one after the other, each with its upstream.
+///
+/// The request flows `clientDidReceive` → `relayRequest` → upstream; the answer flows
+/// `upstreamDidReceive` → `relayAnswer` → downstream. Either side that cannot take more pauses the
+/// other, so at most one buffer waits per direction.
+final class Conversation {
+    /// Where the connection stands between two requests.
+    enum Stage {
+        /// Waiting for, or collecting, a request head.
+        case head
+        /// The request waits for its upstream.
+        case connecting
+        /// Request and answer are under way.
+        case exchanging
+        /// The last answer is sent; the caller has a moment to read it.
+        case closing
+        case closed
+    }
+
+    let downstream: Downstream
+    let handler: any RequestHandler
+    let budgets: Budgets
+    let limits: HTTPLimits
+    let metrics: StreamMetrics
+
+    var stage = Stage.head
+    var upstream: Upstream?
+    /// Where the present request goes, for a second try.
+    var lastPool: UpstreamPool?
+    var request = RequestProgress()
+    var answer = AnswerProgress()
+    /// Bytes of the caller that are not used yet: a partial head, or a body that waits.
+    var held: Buffer?
+    /// Bytes of the upstream that are not used yet: a partial head, or a body that waits.
+    var answerHeld: Buffer?
+    var isDraining = false
+    /// The caller closed its sending side; the answer still goes out.
+    var clientEnded = false
+    /// The loop's time when a byte last moved.
+    var lastProgress: UInt64
+    private var timer: LoopTimer?
+    private var isAdvancing = false
+
+    init(downstream: Downstream, handler: any RequestHandler) {
+        self.downstream = downstream
+        self.handler = handler
+        budgets = downstream.service.budgets
+        limits = downstream.service.limits
+        metrics = downstream.service.metrics
+        lastProgress = downstream.now
+    }
+
+    func begin() {
+        timer = LoopTimer(on: downstream.loop) { [unowned self] in self.checkBudget() }
+        watch()
+    }
+
+    // MARK: The caller
+
+    func clientDidReceive(_ buffer: consuming Buffer) {
+        switch stage {
+        case .exchanging where !request.isComplete && held == nil:
+            relayRequest(buffer)
+        case .head:
+            collectHead(buffer)
+        case .connecting, .exchanging:
+            // The next request, early. It waits; so does the caller.
+            held = consume buffer
+            downstream.pause()
+        case .closing, .closed:
+            break
+        }
+    }
+
+    func clientDidEnd() {
+        switch stage {
+        case .head, .closing, .closed:
+            downstream.end(nil)
+        case .connecting, .exchanging:
+            guard request.isComplete else { return abort(.clientLeft) }
+            // Whether a half-closed caller still wants its answer is the backend's to decide, as
+            // it would be without a proxy between: the close is passed on.
+            clientEnded = true
+            if stage == .exchanging { upstream?.finish() }
+        }
+    }
+
+    func clientDidBecomeWritable() {
+        lastProgress = downstream.now
+        if answerHeld != nil { processAnswer() }
+        if downstream.isWritable { upstream?.resume() }
+    }
+
+    /// The link is closing: nothing can be sent any more.
+    func clientDidClose(_ error: LinkError?) {
+        if stage == .connecting || stage == .exchanging {
+            metrics.clientAborts.add(1)
+            finishSummary(error == nil ? nil : .clientLeft)
+        }
+        stage = .closed
+        timer?.close()
+        timer = nil
+        held = nil
+        answerHeld = nil
+        let link = upstream
+        upstream = nil
+        link?.discard()
+    }
+
+    func drain() {
+        isDraining = true
+        if stage == .head && held == nil { closeGently() }
+    }
+
+    // MARK: Heads
+
+    private func collectHead(_ buffer: consuming Buffer) {
+        guard var collected = held.take() else {
+            held = consume buffer
+            advance()
+            // The head's budget runs from its first byte, not from its last.
+            if stage == .head, held != nil { watch() }
+            return
+        }
+        collected.compact()
+        let taken = collected.append(buffer.bytes)
+        buffer.consume(taken)
+        held = consume collected
+        advance()
+        guard !buffer.isEmpty, stage != .closed, stage != .closing else { return }
+        // The head is complete and shorter than what was collected, so the rest fits now.
+        guard var rest = held.take() else {
+            return clientDidReceive(buffer)
+        }
+        rest.compact()
+        let fits = rest.append(buffer.bytes) == buffer.count
+        held = consume rest
+        if !fits { abort(.clientLeft) }
+    }
+
+    /// Takes requests off the bytes held, until one is under way or more bytes are needed.
+    func advance() {
+        guard !isAdvancing else { return }
+        isAdvancing = true
+        defer { isAdvancing = false }
+        while stage == .head, let buffer = held.take() {
+            guard takeHead(buffer) else { break }
+        }
+        if stage == .head { downstream.resume() }
+    }
+
+    private func takeHead(_ bytes: consuming Buffer) -> Bool {
+        var buffer = bytes
+        do {
+            guard let parsed = try RequestHead.parse(buffer.bytes, limits: limits) else {
+                held = consume buffer
+                return false
+            }
+            buffer.consume(parsed.consumed)
+            if !buffer.isEmpty { held = consume buffer }
+            beginRequest(parsed.head)
+            return true
+        } catch {
+            request = RequestProgress()
+            request.wantsClose = true
+            request.started = downstream.now
+            fail(Failure(error))
+            return true
+        }
+    }
+
+    private func beginRequest(_ head: RequestHead) {
+        request = RequestProgress(head, now: downstream.now)
+        answer = AnswerProgress()
+        metrics.requests.add(1)
+        metrics.openStreams.add(1)
+        request.isCounted = true
+        switch handler.handle(head) {
+        case .respond(let failure):
+            fail(failure)
+        case .answer(let status, let contentType, let body):
+            respond(status: status, contentType: contentType, body: body)
+        case .forward(let forwarded, let pool):
+            request.forwarded = forwarded.serialise()
+            stage = .connecting
+            downstream.pause()
+            watch()
+            lastPool = pool
+            pool.acquire(for: self)
+        }
+    }
+
+    // MARK: Budgets
+
+    /// Starts the budget of the present stage anew.
+    func watch() {
+        lastProgress = downstream.now
+        guard let limit = budget else {
+            timer?.stop()
+            return
+        }
+        timer?.start(after: limit)
+    }
+
+    private var budget: UInt64? {
+        switch stage {
+        case .head: held == nil ? budgets.idle : budgets.requestHead
+        case .connecting, .closed: nil
+        case .exchanging:
+            if !request.isComplete {
+                budgets.requestGap
+            } else if answer.isHeadSent {
+                budgets.gap
+            } else {
+                budgets.firstByte
+            }
+        case .closing: budgets.linger
+        }
+    }
+
+    private func checkBudget() {
+        guard let limit = budget else { return }
+        // Progress does not touch the timer; it only moves the time that this compares with.
+        let waited = downstream.now - lastProgress
+        if waited < limit {
+            timer?.start(after: limit - waited)
+            return
+        }
+        switch stage {
+        case .head where held == nil: closeGently()
+        case .head: fail(.slowHead)
+        case .exchanging where !request.isComplete && !answer.isHeadSent: fail(.slowBody)
+        case .exchanging where !answer.isHeadSent: fail(.slowUpstream(budgets.firstByte))
+        case .exchanging: abort(.stalled(budgets.gap))
+        case .closing: downstream.end(nil)
+        case .connecting, .closed: break
+        }
+    }
+}

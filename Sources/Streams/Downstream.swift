@@ -1,0 +1,106 @@
+public import Bytes
+internal import HTTP
+public import Loop
+
+/// An accepted connection from a caller.
+public final class Downstream: Link {
+    /// The caller's address as the kernel says; nil on a Unix socket.
+    public private(set) var remote: Address?
+    /// Why this connection is refused, when it was opened only to hear so.
+    public private(set) var refusal: Failure?
+    /// What the service knows of the admitted peer, for its handlers and logs.
+    public var peer: AnyObject?
+
+    let service: any StreamService
+    private let listener: StreamListener
+    /// Made when the link opens, gone when it closes; `borrowed` is the same, uncounted.
+    private var conversation: Conversation?
+    private var borrowed: Borrowed<Conversation>?
+    private var opening: LoopTimer?
+
+    init(listener: StreamListener) {
+        self.listener = listener
+        service = listener.service
+        super.init(on: listener.loop, kind: listener.address)
+    }
+
+    func didAccept() {
+        remote = peerAddress
+        let timer = LoopTimer(on: loop) { [unowned self] in
+            self.didBreak(.socket(.timedOut))
+        }
+        timer.start(after: service.budgets.handshake)
+        opening = timer
+    }
+
+    /// Opens the link so that every request is answered with `failure`, and nothing else.
+    public func refuse(_ failure: Failure) {
+        refusal = failure
+        openForRefusal()
+    }
+
+    public override func didOpen() {
+        opening?.close()
+        opening = nil
+        let handler: any RequestHandler =
+            if let refusal { RefusingHandler(refusal) } else { service.makeHandler(for: self) }
+        let conversation = Conversation(downstream: self, handler: handler)
+        self.conversation = conversation
+        borrowed = Borrowed(conversation)
+        conversation.begin()
+    }
+
+    public override func didReceive(_ plaintext: consuming Buffer) {
+        borrowed?.with(plaintext) { $0.clientDidReceive($1) }
+    }
+
+    public override func didReceiveEnd() {
+        conversation?.clientDidEnd()
+    }
+
+    public override func didBecomeWritable() {
+        borrowed?.with { $0.clientDidBecomeWritable() }
+    }
+
+    public override func didBreak(_ error: LinkError) {
+        end(error)
+    }
+
+    func drain() {
+        guard let conversation else { return end(nil) }
+        conversation.drain()
+    }
+
+    func abort() {
+        end(.socket(.canceled))
+    }
+
+    /// Closes; `error` is nil when everything that was begun was finished.
+    func end(_ error: LinkError?) {
+        guard !isClosing else { return }
+        close()
+        opening?.close()
+        opening = nil
+        conversation?.clientDidClose(error)
+        service.ended(self, error)
+        listener.forget(self)
+    }
+
+    public override func didClose() {
+        super.didClose()
+        borrowed = nil
+        conversation = nil
+    }
+}
+
+/// Answers every request with one refusal.
+private final class RefusingHandler: RequestHandler {
+    private let failure: Failure
+
+    init(_ failure: Failure) {
+        self.failure = failure
+    }
+
+    func handle(_ head: RequestHead) -> Disposition { .respond(failure) }
+    func finished(_ summary: ExchangeSummary) {}
+}

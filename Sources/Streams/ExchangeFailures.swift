@@ -1,0 +1,72 @@
+internal import HTTP
+internal import Loop
+
+extension Failure {
+    init(_ refusal: HTTPRefusal) {
+        self.init(
+            status: refusal.status, code: refusal.code,
+            message: "the request cannot be read without doubt and is refused", stage: "request",
+            expected: refusal.expected, got: refusal.got)
+    }
+
+    init(upstream error: LinkError, wasOpen: Bool) {
+        if case .refused(let failure) = error {
+            self = failure
+            return
+        }
+        if wasOpen {
+            self = .noAnswer
+            got = error.description
+            return
+        }
+        var isTimeout = false
+        if case .socket(let cause) = error { isTimeout = cause == .timedOut }
+        self.init(
+            status: isTimeout ? 504 : 502, code: "upstream.connect",
+            message: "the upstream cannot be reached", stage: "connect", field: "upstream",
+            expected: "a connection", got: error.description,
+            remedy: "check that it is running and that the address is right")
+    }
+
+    static let noAnswer = Failure(
+        status: 502, code: "upstream.no_answer",
+        message: "the upstream closed the connection before it answered", stage: "response")
+
+    static let cutAnswer = Failure(
+        status: 502, code: "upstream.cut",
+        message: "the upstream ended in the middle of its answer", stage: "response")
+
+    static let clientLeft = Failure(
+        status: 499, code: "client.left", message: "the caller closed its connection",
+        stage: "request")
+
+    static let slowHead = Failure(
+        status: 408, code: "request.head_timeout", message: "the request head took too long",
+        stage: "request")
+
+    static let slowBody = Failure(
+        status: 408, code: "request.body_timeout",
+        message: "the request body came to a stop", stage: "request")
+
+    static func slowUpstream(_ limit: UInt64) -> Failure {
+        Failure(
+            status: 504, code: "upstream.first_byte_timeout",
+            message: "the upstream did not begin to answer", stage: "response",
+            expected: "a first byte within \(limit) ms", got: "none",
+            remedy: "raise --first-byte-timeout, or look why the backend is slow")
+    }
+
+    static func stalled(_ limit: UInt64) -> Failure {
+        Failure(
+            status: 504, code: "stream.stalled", message: "the stream came to a stop",
+            stage: "response", expected: "a byte within \(limit) ms", got: "none")
+    }
+
+    static func badAnswer(
+        _ expected: String, _ got: String, code: String = "upstream.malformed"
+    ) -> Failure {
+        Failure(
+            status: 502, code: code, message: "the upstream's answer is malformed",
+            stage: "response", expected: expected, got: got)
+    }
+}

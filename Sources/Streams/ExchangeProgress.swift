@@ -1,0 +1,52 @@
+internal import HTTP
+
+/// How far one request is.
+struct RequestProgress {
+    var method = ""
+    var path = ""
+    var clientMinorVersion = 1
+    var wantsClose = false
+    /// The head that goes upstream.
+    var forwarded: [UInt8] = []
+    var body = BodyReader(.none)
+    /// Whether its last byte was taken from the caller.
+    var isComplete = true
+    var started: UInt64 = 0
+    var bytes: UInt64 = 0
+    var isCounted = false
+
+    init() {}
+
+    init(_ head: RequestHead, now: UInt64) {
+        method = head.method
+        path = head.path
+        clientMinorVersion = head.minorVersion
+        wantsClose = head.wantsClose || head.minorVersion == 0
+        body = BodyReader(head.framing)
+        isComplete = body.isFinished
+        started = now
+    }
+
+    /// Sending it twice has the effect of sending it once (RFC 9110 section 9.2.2), and nothing of
+    /// a body is gone.
+    var isRepeatable: Bool {
+        bytes == 0 && isComplete && (method == "GET" || method == "HEAD" || method == "OPTIONS")
+    }
+}
+
+/// How far one answer is.
+struct AnswerProgress {
+    var status = 0
+    var isHeadSent = false
+    var body = BodyReader(.none)
+    /// The caller speaks HTTP/1.0 and cannot read chunks.
+    var dechunks = false
+    /// The connection to the caller ends after this answer.
+    var closes = false
+    /// The upstream may carry another request after this answer.
+    var isUpstreamReusable = true
+    /// The upstream has ended; what is held is all there is.
+    var isUpstreamEnded = false
+    var bytes: UInt64 = 0
+    var firstByte: UInt64?
+}

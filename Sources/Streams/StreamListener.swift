@@ -1,0 +1,76 @@
+public import HTTP
+public import Loop
+
+/// What the connections of one listener are for; one per loop and listener.
+public protocol StreamService: AnyObject {
+    /// How long each wait may last.
+    var budgets: Budgets { get }
+    /// Caps on heads.
+    var limits: HTTPLimits { get }
+    /// What it counts.
+    var metrics: StreamMetrics { get }
+    /// A connection was accepted: call one of its `begin` methods.
+    func begin(_ connection: Downstream)
+    /// Makes what decides on the requests of a connection that was opened.
+    func makeHandler(for connection: Downstream) -> any RequestHandler
+    /// A connection is over; nil when it ended in order.
+    func ended(_ connection: Downstream, _ error: LinkError?)
+    /// The worker is ending: give up idle upstream links and timers.
+    func close()
+}
+
+/// Accepts connections on one loop for one service.
+public final class StreamListener: Listener {
+    let service: any StreamService
+    private let maximumConnections: Int
+    private var connections: [ObjectIdentifier: Downstream] = [:]
+    /// Called when draining and the last connection is gone.
+    private var onEmpty: (() -> Void)?
+
+    /// Listens at `address`; past `maximumConnections` new ones are closed at once.
+    public init(
+        on loop: EventLoop, address: Address, service: any StreamService,
+        maximumConnections: Int
+    ) throws(SocketError) {
+        self.service = service
+        self.maximumConnections = maximumConnections
+        try super.init(on: loop, address: address)
+    }
+
+    public override func didBecomeReady() {
+        let connection = Downstream(listener: self)
+        do {
+            try connection.accept(from: self)
+        } catch {
+            return connection.close()
+        }
+        guard connections.count < maximumConnections else { return connection.close() }
+        connections[ObjectIdentifier(connection)] = connection
+        service.metrics.accepted.add(1)
+        service.metrics.openConnections.add(1)
+        connection.didAccept()
+        service.begin(connection)
+    }
+
+    func forget(_ connection: Downstream) {
+        guard connections.removeValue(forKey: ObjectIdentifier(connection)) != nil else { return }
+        service.metrics.openConnections.add(-1)
+        if connections.isEmpty, let onEmpty {
+            self.onEmpty = nil
+            onEmpty()
+        }
+    }
+
+    /// Accepts no more; each connection ends after its present exchange, then `done` is called.
+    public func drain(then done: @escaping () -> Void) {
+        close()
+        guard !connections.isEmpty else { return done() }
+        onEmpty = done
+        for connection in connections.values { connection.drain() }
+    }
+
+    /// Closes every connection at once.
+    public func closeConnections() {
+        for connection in connections.values { connection.abort() }
+    }
+}
