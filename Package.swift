@@ -35,7 +35,7 @@ let package = Package(
     targets: [
         library("CUV", pkgConfig: "libuv", package: "libuv1-dev"),
         library("COpenSSL", pkgConfig: "openssl", package: "libssl-dev"),
-        library("CTSS2", pkgConfig: "tss2-esys tss2-mu tss2-tctildr", package: "libtss2-dev"),
+        library("CTSS2", pkgConfig: "tss2-esys tss2-mu tss2-tctildr tss2-rc", package: "libtss2-dev"),
 
         .target(name: "CRecycler"),
 

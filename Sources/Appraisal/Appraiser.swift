@@ -173,15 +173,7 @@ public enum Appraiser {
         }
         switch format {
         case .simulated: return try SimulatedEvidence.authenticate(evidence, expected: expected)
-        case .tpm:
-            throw Refusal(
-                "evidence.format.unknown",
-                .evidence,
-                field: "media type",
-                expected: "simulated",
-                got: evidence.mediaType,
-                remedy: "update this side"
-            )
+        case .tpm: return try TPMEvidence.authenticate(evidence, expected: expected)
         }
     }
 }

@@ -39,5 +39,6 @@ public struct AuthenticEvidence: Sendable {
 
     enum Detail: Sendable {
         case simulated
+        case tpm(TPMEvidence)
     }
 }

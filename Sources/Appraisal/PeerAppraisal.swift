@@ -21,6 +21,30 @@ struct PeerAppraisal {
         try step(0) { () throws(Refusal) in try checkTier() }
         try step(1) { () throws(Refusal) in try checkFormats() }
         try step(2) { () throws(Refusal) in try checkConfiguration() }
+        return try step(3) { () throws(Refusal) in try appraiseTPM() }
+    }
+
+    private func appraiseTPM() throws(Refusal) -> ActivationRequest? {
+        for item in evidence {
+            guard case .tpm(let tpm) = item.detail else { continue }
+            guard let policy = peer.tpm else {
+                throw refusal(
+                    "policy.tpm.missing",
+                    "tpm",
+                    "a section `tpm`",
+                    "none",
+                    "write what the TPM has to show"
+                )
+            }
+            let appraisal = TPMAppraisal(
+                policy: policy,
+                evidence: tpm,
+                endorsements: endorsements,
+                now: now,
+                activations: activations
+            )
+            if let request = try appraisal.run() { return request }
+        }
         return nil
     }
 

@@ -3,6 +3,7 @@ import Attestation
 import Keys
 import RATLS
 import RATS
+import Testing
 
 /// Two sides of one connection with a wire between them that a test can tamper with.
 struct Wire {
@@ -93,6 +94,30 @@ struct Wire {
             rest = rest.dropFirst(frame.encoded.count)
         }
         return output
+    }
+
+    /// Feeds the client the server's evidence frame with each byte changed in turn, always from the
+    /// same state, and once as it is: only that may be admitted. Returns the frame's length.
+    mutating func tamperWithEveryByte() throws -> Int {
+        server.receive(client.start())
+        client.receive(server.start())
+        _ = Wire.drive(&client, &clientEnd)
+        let frame = Wire.drive(&server, &serverEnd).flatMap { $0 }
+        for place in frame.indices {
+            for bit: UInt8 in [1, 0x80] {
+                var copy = client
+                var end = End.running
+                var altered = frame
+                altered[place] ^= bit
+                copy.receive(altered)
+                _ = Wire.drive(&copy, &end)
+                #expect(!end.isSettled, "byte \(place), bit \(bit)")
+            }
+        }
+        client.receive(frame)
+        _ = Wire.drive(&client, &clientEnd)
+        #expect(clientEnd.isSettled)
+        return frame.count
     }
 
     static func drive(_ exchange: inout Exchange, _ end: inout End) -> [[UInt8]] {

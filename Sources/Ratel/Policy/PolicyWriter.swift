@@ -47,7 +47,8 @@ public enum PolicyWriter {
             "      restart_count: any     # this boot: \(claims["restartCount"]?.shown ?? "")"
         )
         lines.append("      firmware: {at_least: \"\(claims["firmwareVersion"]?.shown ?? "")\"}")
-        lines.append("      clock: \(claims["safe"] == .flag(true) ? "safe" : "any")")
+        let clock = claims["safe"] == .flag(true) ? "safe" : "not safe, it lost power"
+        lines.append("      clock: any             # this boot: \(clock)")
         lines.append("      event_log: any")
         return lines
     }
