@@ -3,12 +3,16 @@ import PackageDescription
 
 // One libFuzzer target per parser, over the sources of the product themselves (the folders of
 // Sources are links), so that the parsers too are built with coverage. See `make fuzz`.
+let settings: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableExperimentalFeature("Lifetimes"),
+]
+
 func module(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
-    .target(
-        name: name,
-        dependencies: dependencies,
-        swiftSettings: [.swiftLanguageMode(.v6), .enableExperimentalFeature("Lifetimes")]
-    )
+    .target(name: name, dependencies: dependencies, swiftSettings: settings)
 }
 
 func fuzzer(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
@@ -17,11 +21,27 @@ func fuzzer(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
 
 let package = Package(
     name: "fuzz",
+    dependencies: [.package(url: "https://github.com/jpsim/Yams", from: "6.2.2")],
     targets: [
-        module("HTTP"),
+        .systemLibrary(name: "COpenSSL", pkgConfig: "openssl"),
+        .target(name: "CRecycler"),
+        module("Bytes"),
+        module("HTTP", ["Bytes"]),
+        module("Keys", ["Bytes", "COpenSSL"]),
+        module("TLS", ["Bytes", "Keys", "COpenSSL", "CRecycler"]),
+        module("RATS", ["Bytes"]),
+        module("Appraisal", ["Bytes", "RATS", "Keys"]),
+        module("RATLS", ["Bytes", "RATS", "Keys", "TLS", "Appraisal"]),
+        module("Policy", ["Appraisal", "RATS", "Keys", .product(name: "Yams", package: "Yams")]),
         module("FuzzSupport"),
         fuzzer("FuzzRequestHead", ["HTTP"]),
         fuzzer("FuzzResponseHead", ["HTTP"]),
         fuzzer("FuzzBodyReader", ["HTTP"]),
+        fuzzer("FuzzCBOR", ["Keys"]),
+        fuzzer("FuzzJSON", ["Keys"]),
+        fuzzer("FuzzCertificate", ["Keys"]),
+        fuzzer("FuzzFrames", ["RATLS", "RATS"]),
+        fuzzer("FuzzTPM", ["Appraisal"]),
+        fuzzer("FuzzPolicy", ["Policy", "Appraisal"]),
     ]
 )
