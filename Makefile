@@ -1,7 +1,7 @@
 # `make help` lists the targets. Everything is installed on demand; nothing is installed twice.
 
 # Debian 12 and later. The toolchain (Swift 6.3) is taken from PATH.
-PACKAGES := libuv1-dev libssl-dev libtss2-dev pkg-config swtpm swtpm-tools tpm2-tools \
+PACKAGES := libuv1-dev libssl-dev libtss2-dev pkg-config swtpm swtpm-tools tpm2-tools openssl \
 	python3 python3-venv curl
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 VENV := .build/venv
@@ -10,7 +10,7 @@ SECONDS ?= 60
 # Outside the repository: gigabytes that outlive a clean build.
 RATEL_LAB ?= $(HOME)/.cache/ratel-lab
 
-.PHONY: help deps build release test sanitize fuzz vllm tidy format clean
+.PHONY: help deps build release demo test sanitize fuzz vllm tidy format clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -46,6 +46,10 @@ $(PYTHON): Tests/requirements.txt | deps
 test: deps $(PYTHON)
 	$(PYTHON) Tests/run.py
 
+## make demo       two attested Ratels on this machine; BACKEND=http://HOST:PORT uses yours
+demo: build
+	@.build/debug/ratel demo $(if $(BACKEND),--backend $(BACKEND))
+
 ## make sanitize   the Swift tests under the address and the thread sanitizer
 sanitize: deps
 	python3 Tests/sanitize.py
@@ -71,4 +75,3 @@ vllm: deps release
 clean:
 	rm -rf .build .build-*
 
-# The target `demo` stands here.

@@ -69,6 +69,30 @@ open class Listener {
         try check(outcome)
     }
 
+    /// Ports of loopback that nothing uses at this moment.
+    public static func freePorts(_ count: Int) throws(SocketError) -> [UInt16] {
+        var descriptors: [Int32] = []
+        defer { for descriptor in descriptors { _ = CUV.close(descriptor) } }
+        var ports: [UInt16] = []
+        for _ in 0..<count {
+            let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+            guard descriptor >= 0 else { throw SocketError(code: -errno) }
+            descriptors.append(descriptor)
+            var four = sockaddr_in()
+            _ = unsafe uv_ip4_addr("127.0.0.1", 0, &four)
+            var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+            let status = unsafe withUnsafeMutablePointer(to: &four) { four in
+                let raw = unsafe UnsafeMutableRawPointer(four)
+                    .assumingMemoryBound(to: sockaddr.self)
+                guard unsafe CUV.bind(descriptor, raw, length) == 0 else { return -errno }
+                return unsafe getsockname(descriptor, raw, &length) == 0 ? Int32(0) : -errno
+            }
+            try check(status)
+            ports.append(UInt16(bigEndian: four.sin_port))
+        }
+        return ports
+    }
+
     /// A connection waits; make a `Socket(accepting: self)`.
     open func didBecomeReady() {}
 

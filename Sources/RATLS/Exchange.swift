@@ -160,6 +160,11 @@ public struct Exchange {
         return true
     }
 
+    /// What the appraisal of the peer found so far, for a person to read; it opens nothing.
+    public var appraisal: AttestationResult? {
+        if case .settled(.attested(let result)) = incoming { result } else { nil }
+    }
+
     /// The right that this exchange has earned; once, after `settled`, and with every frame sent.
     public mutating func admit() -> AdmittedPeer {
         guard isSettled, hasEnded, outbox.isEmpty, !hasAdmitted,

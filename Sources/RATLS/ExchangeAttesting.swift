@@ -34,16 +34,9 @@ extension Exchange {
             )
         }
         outgoing = .held
-        guard let attestation = settings.attestation else {
-            throw Refusal(
-                "attester.none",
-                .attestation,
-                field: "Evidence",
-                expected: "an attester",
-                got: "none on this side",
-                remedy: "give this side an attester (see `ratel doctor`)"
-            )
-        }
+        // A side without an attester says so when its turn comes: a client has then appraised the
+        // server already, and can tell what it found.
+        guard let attestation = settings.attestation else { return }
         let offered = attestation.attester.kinds
         guard offered.allSatisfy({ question.kinds.contains($0.rawValue) }) else {
             throw Refusal(
@@ -58,7 +51,19 @@ extension Exchange {
     }
 
     mutating func beginQuote() {
-        guard let attestation = settings.attestation, let challenge = peerChallenge else { return }
+        guard let attestation = settings.attestation else {
+            return fail(
+                Refusal(
+                    "attester.none",
+                    .attestation,
+                    field: "Evidence",
+                    expected: "an attester",
+                    got: "none on this side",
+                    remedy: "give this side an attester (see `ratel doctor`)"
+                )
+            )
+        }
+        guard let challenge = peerChallenge else { return }
         guard let spki = channel.localSPKI else {
             return fail(
                 ExchangeRules.refusal(

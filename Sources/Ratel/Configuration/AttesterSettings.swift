@@ -47,11 +47,9 @@ public struct AttesterSettings: Sendable {
                 throw ConfigurationError("--attester simulated: \(error)")
             }
         case .tpm:
-            return try makeTPM(logger)
+            return makeTPM(logger)
         case .auto:
-            if tcti != nil || System.exists(AttesterSettings.device) {
-                return try makeTPM(logger)
-            }
+            if tcti != nil || System.exists(AttesterSettings.device) { return makeTPM(logger) }
             throw ConfigurationError(
                 "--attester auto: this machine shows no TPM (no \(AttesterSettings.device), no "
                     + "--tcti); write `--attester none` if this side need not attest, and see "
@@ -59,7 +57,13 @@ public struct AttesterSettings: Sendable {
         }
     }
 
-    private func makeTPM(_ logger: Logger) throws(ConfigurationError) -> any Attester {
-        throw ConfigurationError("--attester tpm: not built yet")
+    private func makeTPM(_ logger: Logger) -> any Attester {
+        let tcti = tcti ?? "device:" + AttesterSettings.device
+        var settings = TPMAttester.Settings(tcti: tcti)
+        settings.registers = pcrs
+        // The kernel's event log is of the machine's own TPM and of no other.
+        if !tcti.hasPrefix("device") { settings.eventLogPath = nil }
+        logger.info("attester", metadata: ["tpm": "\(tcti)"])
+        return TPMAttester(settings)
     }
 }

@@ -8,10 +8,10 @@ public final class Demo {
     private let directory: String
     private var children: [ChildProcess] = []
 
-    private static let servePort: UInt16 = 18_443
-    private static let connectPort: UInt16 = 18_080
-    private static let interceptPort: UInt16 = 18_444
-    private static let backendPort: UInt16 = 18_000
+    private let servePort: UInt16
+    private let connectPort: UInt16
+    private let interceptPort: UInt16
+    private let backendPort: UInt16
 
     /// Prepares a demo that talks through `say`; `backend` is used in place of the built-in one.
     public init(
@@ -23,6 +23,13 @@ public final class Demo {
             throw ConfigurationError("cannot make a temporary directory")
         }
         self.directory = directory
+        do {
+            let ports = try Listener.freePorts(4)
+            (servePort, connectPort, interceptPort, backendPort) =
+                (ports[0], ports[1], ports[2], ports[3])
+        } catch {
+            throw ConfigurationError("no free port: \(error)")
+        }
     }
 
     /// Runs it from beginning to end; answers the exit status.
@@ -72,31 +79,32 @@ public final class Demo {
         if let backend {
             url = backend
         } else {
-            url = "http://127.0.0.1:\(Demo.backendPort)"
+            url = "http://127.0.0.1:\(backendPort)"
             try startRatel(
-                "backend", "demo-backend", "--listen", "127.0.0.1:\(Demo.backendPort)")
+                "backend", "demo-backend", "--listen", "127.0.0.1:\(backendPort)")
         }
-        say("\nThe server admits one client, by its attestation key and PCRs:\n")
+        say("\nThe server's policy admits one client, by its attestation key and PCRs (like the\n")
+        say("client's policy below, made from the client's own Evidence).\n")
         try ratel("attest", "--tcti", tcti("client"), "--out", "\(directory)/client.json")
-        try writePolicy("client", from: "\(directory)/client.json")
+        _ = try writePolicy("client", from: "\(directory)/client.json")
         try startRatel(
-            "serve", "serve", "--listen", "127.0.0.1:\(Demo.servePort)", "--backend", url,
+            "serve", "serve", "--listen", "127.0.0.1:\(servePort)", "--backend", url,
             "--policy", "\(directory)/client.yaml", "--tcti", tcti("server"), "--admin", "off")
-        try waitForPort(Demo.servePort)
+        try waitForPort(servePort)
         say("\nThe client admits one server, by what it presents (trust on first use):\n")
-        try writePolicy("server", from: "127.0.0.1:\(Demo.servePort)")
+        say(try writePolicy("server", from: "127.0.0.1:\(servePort)"))
         try startRatel(
-            "connect", "connect", "127.0.0.1:\(Demo.servePort)", "--policy",
+            "connect", "connect", "127.0.0.1:\(servePort)", "--policy",
             "\(directory)/server.yaml", "--tcti", tcti("client"),
-            "--listen", "127.0.0.1:\(Demo.connectPort)")
-        try waitForPort(Demo.connectPort)
+            "--listen", "127.0.0.1:\(connectPort)")
+        try waitForPort(connectPort)
         say("\n  caller -> connect -> (attested both ways) -> serve -> \(url)\n")
     }
 
     private func showEvidence() throws(ConfigurationError) {
         say("\n== The server's Evidence, verified over this very connection\n\n")
         let shown = try ratel(
-            "verify", "127.0.0.1:\(Demo.servePort)", "--policy", "\(directory)/server.yaml",
+            "verify", "127.0.0.1:\(servePort)", "--policy", "\(directory)/server.yaml",
             "--tcti", tcti("client"))
         say(shown)
     }
@@ -111,7 +119,7 @@ public final class Demo {
             {"model":"\(model)","stream":true,"max_tokens":64,"messages":[{"role":"user",\
             "content":"Who are you, and who can read this?"}]}
             """,
-            to: .ip(host: "127.0.0.1", port: Demo.connectPort)
+            to: .ip(host: "127.0.0.1", port: connectPort)
         ) { [say] piece in
             pieces += 1
             say(DemoCaller.tokens(in: piece))
@@ -125,8 +133,8 @@ public final class Demo {
     // MARK: The attacks
 
     private func refuseWithoutEvidence() throws(ConfigurationError) {
-        say("\n== Refusal 1: a peer without evidence\n\n$ curl -k https://127.0.0.1:8443/v1/models\n")
-        say(run("curl", "-sSk", "https://127.0.0.1:\(Demo.servePort)/v1/models").output)
+        say("\n== Refusal 1: a peer without evidence\n\n$ curl -k https://127.0.0.1:\(servePort)/v1/models\n")
+        say(run("curl", "-sSk", "https://127.0.0.1:\(servePort)/v1/models").output)
         try require(
             "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
             "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", "\(directory)/thief.key",
@@ -134,7 +142,7 @@ public final class Demo {
         say("\nand with some certificate, but no Evidence:\n")
         let answer = run(
             "curl", "-sSk", "--cert", "\(directory)/thief.pem", "--key",
-            "\(directory)/thief.key", "https://127.0.0.1:\(Demo.servePort)/v1/models")
+            "\(directory)/thief.key", "https://127.0.0.1:\(servePort)/v1/models")
         say(answer.output + "\n")
         try expect(answer.output.contains("evidence.missing"), "a refusal without Evidence")
     }
@@ -144,11 +152,11 @@ public final class Demo {
         say("An attacker between the two answers with its own key and passes the real server's\n")
         say("Evidence on:\n\n")
         try startRatel(
-            "intercept", "demo-intercept", "--listen", "127.0.0.1:\(Demo.interceptPort)",
-            "--server", "127.0.0.1:\(Demo.servePort)")
-        try waitForPort(Demo.interceptPort)
+            "intercept", "demo-intercept", "--listen", "127.0.0.1:\(interceptPort)",
+            "--server", "127.0.0.1:\(servePort)")
+        try waitForPort(interceptPort)
         let answer = run(
-            System.executable, "verify", "127.0.0.1:\(Demo.interceptPort)", "--policy",
+            System.executable, "verify", "127.0.0.1:\(interceptPort)", "--policy",
             "\(directory)/server.yaml", "--tcti", tcti("client"))
         say(answer.output)
         try expect(
@@ -160,7 +168,7 @@ public final class Demo {
         say("Something else is measured into PCR 4 of the server, as other code would be:\n\n")
         try extend("server", pcr: 4, with: "another image")
         let answer = run(
-            System.executable, "verify", "127.0.0.1:\(Demo.servePort)", "--policy",
+            System.executable, "verify", "127.0.0.1:\(servePort)", "--policy",
             "\(directory)/server.yaml", "--tcti", tcti("client"))
         say(answer.output)
         try expect(answer.status == 1 && answer.output.contains("pcr"), "a refusal by its PCR")
@@ -169,7 +177,7 @@ public final class Demo {
         System.sleep(milliseconds: 5_000)
         var told = ""
         let status = DemoCaller.post(
-            "/v1/chat/completions", "{}", to: .ip(host: "127.0.0.1", port: Demo.connectPort)
+            "/v1/chat/completions", "{}", to: .ip(host: "127.0.0.1", port: connectPort)
         ) { told += String(decoding: $0, as: UTF8.self) }
         say("\(status) \(told)\n")
         try expect(status == 502, "a 502")
@@ -178,14 +186,16 @@ public final class Demo {
     // MARK: Tools
 
     private func firstModel() throws(ConfigurationError) -> String {
-        let answer = run("curl", "-sS", "http://127.0.0.1:\(Demo.connectPort)/v1/models")
+        let answer = run("curl", "-sS", "http://127.0.0.1:\(connectPort)/v1/models")
         guard let model = DemoCaller.firstModel(in: answer.output) else {
             throw ConfigurationError("the backend lists no model: \(answer.output)")
         }
         return model
     }
 
-    private func writePolicy(_ name: String, from source: String) throws(ConfigurationError) {
+    private func writePolicy(
+        _ name: String, from source: String
+    ) throws(ConfigurationError) -> String {
         let path = "\(directory)/\(name).yaml"
         let made = run(
             "sh", "-c",
@@ -193,9 +203,8 @@ public final class Demo {
         guard made.status == 0, let text = System.readFile(path, limit: 1 << 20) else {
             throw ConfigurationError("policy init \(source) failed: \(made.output)")
         }
-        for line in String(decoding: text, as: UTF8.self).split(separator: "\n") {
-            say("    \(line)\n")
-        }
+        return String(decoding: text, as: UTF8.self).split(separator: "\n")
+            .map { "    \($0)\n" }.joined()
     }
 
     private func tcti(_ machine: String) -> String { "swtpm:path=\(directory)/\(machine)/tpm.sock" }
@@ -270,6 +279,7 @@ public final class Demo {
         // 10 s on a busy machine; a start takes well under one.
         for _ in 0..<100 {
             if isThere() { return }
+            guard children.last?.isRunning ?? true else { break }
             System.sleep(milliseconds: 100)
         }
         var logs = ""
