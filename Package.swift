@@ -76,6 +76,6 @@ let package = Package(
         tests("RATLSTests", ["RATLS", "Appraisal", "RATS", "Keys", "Attestation", "Bytes"]),
         tests("LoopTests", ["Loop", "Bytes"]),
         tests("TLSTests", ["TLS", "Keys", "Bytes"]),
-        tests("RatelTests", ["Ratel", "Appraisal", "RATS", "Keys"]),
+        tests("RatelTests", ["Ratel", "Appraisal", "Attestation", "RATS", "Keys"]),
     ]
 )

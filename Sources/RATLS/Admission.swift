@@ -7,7 +7,10 @@ extension AdmittedPeer {
     public static func anonymous(policy: AppraisalPolicy, channelID: UInt64) -> AdmittedPeer? {
         guard policy.isAnonymous else { return nil }
         return AdmittedPeer(
-            channelID: channelID, standing: .anonymous, policyDigest: policy.digest)
+            channelID: channelID,
+            standing: .anonymous,
+            policyDigest: policy.digest
+        )
     }
 
     /// Whether the peer may reach what requires admission: attested, or anonymous where the policy

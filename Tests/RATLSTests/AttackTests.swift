@@ -23,6 +23,23 @@ struct AttackTests {
         return wire.clientEnd
     }
 
+    /// A man in the middle with the server's stolen leaf key ends the client's TLS connection, and
+    /// relays the exchange over a connection of his own to the genuine server.
+    @Test func relayWithAStolenLeafKey() throws {
+        let (client, server) = try Sample.oneWay()
+        var near = Wire(client: client, server: server, secret: [1])
+        var far = Wire(client: client, server: server, secret: [2])
+        swap(&near.server, &far.server)
+        near.run()
+        #expect(near.clientEnd.code == "binding.signature.invalid")
+        // The control: with an exporter that is the same everywhere, the relay succeeds.
+        near = Wire(client: client, server: server, secret: [1])
+        far = Wire(client: client, server: server, secret: [1])
+        swap(&near.server, &far.server)
+        near.run()
+        #expect(near.clientEnd.isSettled)
+    }
+
     @Test func staleEvidenceOfAnotherConnection() throws {
         let (client, server) = try Sample.oneWay()
         let frame = recorded(secret: [9], server: server, client: client)
@@ -107,6 +124,11 @@ struct AttackTests {
         var wire = Wire(client: misled, server: server)
         wire.run()
         #expect(wire.clientEnd.code == "binding.signature.invalid")
+        // The control: a client that does not look at the key it shook hands with is misled.
+        misled.seenPeerSPKI = nil
+        wire = Wire(client: misled, server: server)
+        wire.run()
+        #expect(wire.clientEnd.isSettled)
         // The server's handshake was with another client certificate.
         var other = server
         other.seenPeerSPKI = Wire.anyKey.spki

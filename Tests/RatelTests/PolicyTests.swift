@@ -1,4 +1,5 @@
 import Appraisal
+import Attestation
 import Keys
 import RATS
 import Ratel
@@ -141,5 +142,34 @@ struct PolicyTests {
         let first = try PolicyLoader.load(bytes: Array(text.utf8)) { _ in Array(root.pem.utf8) }
         let second = try PolicyLoader.load(bytes: Array(text.utf8)) { _ in Array(other.pem.utf8) }
         #expect(first.digest != second.digest)
+    }
+
+    @Test func whatIsWrittenCanBeRead() throws {
+        let reportData = [UInt8](repeating: 3, count: 64)
+        let evidence = try SimulatedAttester().quote(
+            QuoteChallenge(
+                tpmQualifyingData: [],
+                gpuNonce: { _ in [] },
+                reportData: { _ in reportData }
+            )
+        )
+        let authentic = try Appraiser.authenticate(
+            Appraiser.Submission(
+                evidence: evidence,
+                endorsements: [],
+                configuration: Array("{}".utf8)
+            ),
+            expected: Appraiser.ExpectedBinding(
+                reportData: reportData,
+                tpmQualifyingData: [UInt8](repeating: 0, count: 32)
+            )
+        )
+        let text = PolicyWriter.yaml(name: "host:8443", evidence: authentic)
+        guard case .appraised(let peers) = try load(text).peers else {
+            Issue.record("no peers")
+            return
+        }
+        #expect(peers.map(\.name) == ["host-8443"])
+        #expect(peers[0].simulated)
     }
 }

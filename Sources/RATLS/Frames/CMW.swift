@@ -49,7 +49,12 @@ public enum CMW {
 
     /// Reads a collection of Endorsements.
     public static func decodeEndorsements(_ value: CBORValue) throws(CBORError) -> [Endorsement] {
-        try records(value, .endorsements).map { Endorsement(mediaType: $0.1, bytes: $0.2) }
+        let found = try records(value, .endorsements)
+        guard !found.isEmpty, Set(found.map(\.0)) == Set(found.indices.map { "\($0)" }) else {
+            throw CBORError(.unknownField, offset: 0)
+        }
+        let places = found.sorted { Int($0.0) ?? 0 < Int($1.0) ?? 0 }
+        return places.map { Endorsement(mediaType: $0.1, bytes: $0.2) }
     }
 
     private static func record(

@@ -8,12 +8,14 @@ internal import RATS
 /// compares them with what the machine should be.
 public enum PolicyWriter {
     /// YAML for one peer called `name` that presents what `evidence` shows.
+    ///
+    /// Characters that a name may not have become `-`: an address such as `host:8443` will do.
     public static func yaml(name: String, evidence: [AuthenticEvidence]) -> String {
         var lines = [
-            "# Written from what the machine presented. Compare it with what the machine should be.",
+            "# Written from what a machine presented. Compare it with what the machine should be.",
             "version: 1",
             "peers:",
-            "  - name: \(name)",
+            "  - name: \"\(cleaned(name))\"",
             "    tier: session",
             "    max_age: 300s",
         ]
@@ -28,6 +30,18 @@ public enum PolicyWriter {
             }
         }
         return lines.joined(separator: "\n") + "\n"
+    }
+
+    private static func cleaned(_ name: String) -> String {
+        let bytes = name.utf8.prefix(64).map { byte in
+            switch byte {
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "_"), UInt8(ascii: "."):
+                byte
+            default: UInt8(ascii: "-")
+            }
+        }
+        return bytes.isEmpty ? "peer" : String(decoding: bytes, as: UTF8.self)
     }
 
     private static func tpm(_ claims: Claims) -> [String] {
