@@ -6,5 +6,6 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <unistd.h>
 #endif

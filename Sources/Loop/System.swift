@@ -100,6 +100,11 @@ public enum System {
         return Int(truncatingIfNeeded: limit.rlim_cur)
     }
 
+    /// Gives free pages of the heap back to the system; holds up threads that allocate meanwhile.
+    public static func trimHeap() {
+        _ = malloc_trim(0)
+    }
+
     /// This process's number.
     public static var processID: Int32 { getpid() }
 

@@ -18,6 +18,9 @@ open class Link: Socket {
     public private(set) final var isPaused = false
 
     private final var session: TLSSession?
+    private final var isSecure = false
+    /// A server's session begins with the caller's first byte: who only connects costs no TLS.
+    private final var awaitedContext: TLSContext?
     private final var preamble: (any Preamble)?
     /// Ciphertext that waits for the consumer, or for a buffer to decrypt into.
     private final var inbox: Buffer?
@@ -57,15 +60,24 @@ open class Link: Socket {
     public final func begin(
         _ context: TLSContext, serverName: String?, preamble: any Preamble
     ) {
+        isSecure = true
+        self.preamble = preamble
+        phase = .handshaking
+        if context.side == .server {
+            awaitedContext = context
+        } else {
+            beginSession(context, serverName)
+            if !isClosing { continueHandshake() }
+        }
+        if !isClosing { startReading() }
+    }
+
+    private final func beginSession(_ context: TLSContext, _ serverName: String?) {
         do {
             session = try TLSSession(context, serverName: serverName)
         } catch {
-            return didBreak(.tls(error))
+            breakOff(.tls(error))
         }
-        self.preamble = preamble
-        phase = .handshaking
-        continueHandshake()
-        if !isClosing { startReading() }
     }
 
     /// Opens the link for application bytes; the passage must be this very session's.
@@ -116,7 +128,7 @@ open class Link: Socket {
     ///
     /// On `.pending`, `didBecomeWritable` follows.
     public final func send(_ plaintext: consuming Buffer) -> WriteOutcome {
-        if session == nil { return write(plaintext) }
+        if !isSecure { return write(plaintext) }
         return sendRecord(plaintext)
     }
 
@@ -162,7 +174,7 @@ open class Link: Socket {
     }
 
     private final func finishNow() {
-        if session != nil, phase != .handshaking, var output = lendBuffer() {
+        if isSecure, session != nil, phase != .handshaking, var output = lendBuffer() {
             session!.finish(into: &output)
             _ = write(output)
         }
@@ -221,9 +233,14 @@ open class Link: Socket {
     }
 
     public final override func didRead(_ buffer: consuming Buffer) {
-        if session == nil {
+        if !isSecure {
             didReceive(buffer)
             return
+        }
+        if let context = awaitedContext {
+            awaitedContext = nil
+            beginSession(context, nil)
+            if isClosing { return }
         }
         if inbox == nil {
             inbox = consume buffer
@@ -291,6 +308,7 @@ open class Link: Socket {
     }
 
     private final func continueHandshake() {
+        guard session != nil else { return }
         while !isWriting, !isClosing {
             guard var output = lendBuffer() else { return awaitBuffers() }
             var input = inbox.take()
@@ -319,7 +337,7 @@ open class Link: Socket {
     }
 
     public final override func didEnd() {
-        if session == nil { return peerEnded() }
+        if !isSecure { return peerEnded() }
         if didPeerEnd { return }
         breakOff(phase == .open ? .truncated : .socket(.ended))
     }

@@ -50,15 +50,17 @@ def test_10000_connections_come_and_go(context):
         (context.stack.connect, context.port),
         (context.stack.serve, context.stack.serve_port),
     ):
-        cycle(port, 1000)
-        time.sleep(0.5)
-        descriptors, memory = process.descriptors(), process.resident()
-        cycle(port, CYCLES // 2)
-        settle(process, descriptors)
-        grown = process.resident() - memory
-        print(f"    {process.name}: {grown} KiB after {CYCLES // 2} connections")
-        # 200 bytes each would be a leak of the smallest object; allow for the allocator.
-        assert grown < 2048, grown
+        descriptors = process.descriptors()
+        grown = []
+        # How many are open at once differs from round to round, and the allocator keeps the peak;
+        # a leak grows in every round. 2 MiB: 400 bytes a connection, the smallest objects.
+        while not grown or (grown[-1] > 2048 and len(grown) < 4):
+            memory = process.resident()
+            cycle(port, CYCLES // 2)
+            settle(process, descriptors)
+            grown.append(process.resident() - memory)
+        print(f"    {process.name}: {grown} KiB, each after {CYCLES // 2} connections")
+        assert grown[-1] <= 2048, grown
     assert get(context.port).status == 200
 
 
