@@ -109,6 +109,22 @@ internal import COpenSSL
         return unsafe Certificate.bytes(data)
     }
 
+    /// Whether extKeyUsage is there and names `dotted` (RFC 5280 section 4.2.1.12); `any` does not.
+    public func hasExtendedKeyUsage(_ dotted: String) -> Bool {
+        // A list of up to 127 bytes, in short form: 12 usages, where certificates have 1 to 3.
+        guard let list = `extension`("2.5.29.37"), list.count >= 2, list[0] == 0x30,
+            list[1] < 0x80, list.count == 2 + Int(list[1])
+        else { return false }
+        let wanted = DER.objectIdentifier(dotted)
+        var rest = list.dropFirst(2)
+        while rest.count >= 2, let tag = rest.first, let size = rest.dropFirst().first {
+            guard tag == 0x06, size < 0x80, rest.count >= 2 + Int(size) else { return false }
+            if rest.prefix(2 + Int(size)).elementsEqual(wanted) { return true }
+            rest = rest.dropFirst(2 + Int(size))
+        }
+        return false
+    }
+
     /// Whether the certificate is signed by its own key.
     public var isSelfSigned: Bool {
         defer { Library.clearErrors() }

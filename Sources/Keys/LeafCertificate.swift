@@ -23,12 +23,14 @@ public enum LeafCertificate {
     /// `now` (clocks differ) until `lifetime` seconds after it.
     ///
     /// `commonName` is also the one DNS name in subjectAltName. The serial number is 127 random
-    /// bits, RFC 5280 section 4.1.2.2.
+    /// bits, RFC 5280 section 4.1.2.2. `usages` go into extKeyUsage: TLS server and client unless
+    /// said.
     public static func make(
         key: PrivateKey,
         commonName: String,
         now: Int64,
         lifetime: Int64,
+        usages: [String] = ["1.3.6.1.5.5.7.3.1", "1.3.6.1.5.5.7.3.2"],
         extensions: [Extension] = []
     ) throws(KeyError) -> Certificate {
         defer { Library.clearErrors() }
@@ -51,7 +53,7 @@ public enum LeafCertificate {
             ) == 1,
             unsafe X509_set_issuer_name(made, name) == 1
         else { throw failed }
-        for part in standard(key: key, commonName: commonName) + extensions {
+        for part in standard(key: key, commonName: commonName, usages: usages) + extensions {
             guard unsafe add(part, to: made) else { throw failed }
         }
         guard unsafe X509_sign(made, key.handle, EVP_sha256()) > 0,
@@ -60,16 +62,22 @@ public enum LeafCertificate {
         return try Certificate(der: der)
     }
 
-    private static func standard(key: PrivateKey, commonName: String) -> [Extension] {
+    private static func standard(
+        key: PrivateKey,
+        commonName: String,
+        usages: [String]
+    ) -> [Extension] {
         // SHA-256 of the key, cut to 20 bytes: RFC 7093 section 2, method 1.
         let identifier = Array(Digest.sha256(key.spki)[..<20])
-        let usages = ["1.3.6.1.5.5.7.3.1", "1.3.6.1.5.5.7.3.2"].map(DER.objectIdentifier)
         let names = DER.sequence([DER.tagged(0x82, Array(commonName.utf8))])
         return [
             // basicConstraints: not an authority. keyUsage: digitalSignature.
             Extension(identifier: "2.5.29.19", isCritical: true, content: DER.sequence([])),
             Extension(identifier: "2.5.29.15", isCritical: true, content: [3, 2, 7, 0x80]),
-            Extension(identifier: "2.5.29.37", content: DER.sequence(usages)),
+            Extension(
+                identifier: "2.5.29.37",
+                content: DER.sequence(usages.map(DER.objectIdentifier))
+            ),
             Extension(identifier: "2.5.29.14", content: DER.octetString(identifier)),
             Extension(identifier: "2.5.29.17", content: names),
         ]

@@ -22,7 +22,7 @@ struct RatelCommand: ParsableCommand {
         version: RatelVersion.current,
         subcommands: [
             ServeCommand.self, ConnectCommand.self, AttestCommand.self, VerifyCommand.self,
-            PolicyCommand.self, DemoCommand.self, DemoBackendCommand.self,
+            PolicyCommand.self, DoctorCommand.self, DemoCommand.self, DemoBackendCommand.self,
             DemoInterceptCommand.self,
         ])
 

@@ -141,21 +141,26 @@ struct TPMAppraisalTests {
         #expect(self.code(unsafe, lenient) == "admitted")
     }
 
-    @Test func endorsementKeysMustBeCertifiedAllowedAndProved() throws {
-        let key = try PrivateKey.generate()
-        let certificate = try LeafCertificate.make(
+    private func certify(
+        _ key: PrivateKey,
+        from start: Int64,
+        usage: String = "2.23.133.8.1"
+    ) throws -> Certificate {
+        try LeafCertificate.make(
             key: key,
             commonName: "ek",
-            now: now,
-            lifetime: 60
+            now: start,
+            lifetime: 60,
+            usages: [usage]
         )
-        let other = try LeafCertificate.make(
-            key: try PrivateKey.generate(),
-            commonName: "ek",
-            now: now,
-            lifetime: 60
-        )
-        let old = try LeafCertificate.make(key: key, commonName: "ek", now: now - 90, lifetime: 60)
+    }
+
+    @Test func endorsementKeysMustBeCertifiedAllowedAndProved() throws {
+        let key = try PrivateKey.generate()
+        let certificate = try certify(key, from: now)
+        let other = try certify(try PrivateKey.generate(), from: now)
+        let old = try certify(key, from: now - 90)
+        let server = try certify(key, from: now, usage: "1.3.6.1.5.5.7.3.1")
         var tpm = try FakeTPM()
         tpm.endorsementCertificate = certificate.der
         var policy = FakePolicy(tpm)
@@ -168,6 +173,9 @@ struct TPMAppraisalTests {
         var expired = tpm
         expired.endorsementCertificate = old.der
         policy.key = .endorsed(roots: [old], keys: .any)
+        #expect(code(expired, policy) == "tpm.ek.certificate")
+        expired.endorsementCertificate = server.der
+        policy.key = .endorsed(roots: [server], keys: .any)
         #expect(code(expired, policy) == "tpm.ek.certificate")
 
         policy.key = .endorsed(

@@ -22,6 +22,9 @@ struct CertificateTests {
         #expect(!leaf.isAuthority)
         #expect(leaf.isSelfSigned)
         #expect(leaf.extension("2.23.133.5.4.9") == [1, 2, 3])
+        #expect(leaf.hasExtendedKeyUsage("1.3.6.1.5.5.7.3.2"))
+        #expect(!leaf.hasExtendedKeyUsage("2.23.133.8.1"))
+        #expect(!leaf.hasExtendedKeyUsage("1.3.6.1.5.5.7.3"))
         #expect(leaf.extension("2.23.133.5.4.8") == nil)
         #expect(try Certificate.read(pem: leaf.pem).map(\.der) == [leaf.der])
     }

@@ -85,6 +85,10 @@ struct TPMAppraisal {
             guard !certificate.isAuthority else {
                 throw KeyError(.chain, "an authority, not an endorsement key")
             }
+            // tcg-kp-EKCertificate: a vendor's authority may certify other keys too, of anyone.
+            guard certificate.hasExtendedKeyUsage("2.23.133.8.1") else {
+                throw KeyError(.chain, "not a certificate for endorsement keys")
+            }
             return certificate
         } catch {
             throw refusal(

@@ -173,9 +173,9 @@ final class ServiceRuntime {
     private func trimHeap() {
         var trimmed = 0
         every(1_000) { [gateway] in
-            let accepted = gateway.metrics.reduce(0) { $0 + $1.accepted.now }
-            guard accepted - trimmed >= 1_000 else { return }
-            trimmed = accepted
+            let closed = gateway.metrics.reduce(0) { $0 + $1.accepted.now - $1.openConnections.now }
+            guard closed - trimmed >= 1_000 else { return }
+            trimmed = closed
             System.trimHeap()
         }
     }
