@@ -23,7 +23,8 @@ public final class EventLoop {
         unsafe mailbox = Mailbox(loop: handle)
         unsafe starvation = .allocate(capacity: 1)
         unsafe uv_timer_init(handle, starvation)
-        unsafe uv_unref(UnsafeMutableRawPointer(starvation).assumingMemoryBound(to: uv_handle_t.self))
+        unsafe uv_unref(
+            UnsafeMutableRawPointer(starvation).assumingMemoryBound(to: uv_handle_t.self))
     }
 
     /// Milliseconds of the loop's clock, taken once per iteration.
