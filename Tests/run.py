@@ -23,7 +23,6 @@ def main():
         ),
         "end-to-end": lambda: script(("Tests/EndToEnd/run.py", BUILD / "debug" / "ratel")),
         "allocations": allocations,
-        "allocations": allocations,
     }
     chosen = sys.argv[1:] or list(suites)
     if command(["swift", "build", "--build-tests"]) != 0:
@@ -45,13 +44,6 @@ def finish(passed, failed):
 
 def command(words):
     return subprocess.run([str(word) for word in words], cwd=ROOT).returncode
-
-
-def allocations():
-    """Counted on the optimised build: the law is about the code that serves."""
-    if command(["swift", "build", "-c", "release", "--product", "ratel"]) != 0:
-        return 0, 1
-    return script(("Tests/Allocations/run.py", BUILD / "release" / "ratel"))
 
 
 def swift_tests():

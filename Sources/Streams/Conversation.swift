@@ -72,7 +72,9 @@ final class Conversation {
         case .head:
             collectHead(buffer)
         case .connecting, .exchanging:
-            // The next request, early. It waits; so does the caller.
+            // The next request, or a body whose upstream is not ready. It waits; so does the
+            // caller, so that there is never a second one.
+            guard held == nil else { return abort(.clientLeft) }
             held = consume buffer
             downstream.pause()
         case .closing, .closed:
@@ -95,6 +97,7 @@ final class Conversation {
 
     func clientDidBecomeWritable() {
         lastProgress = downstream.now
+        if stage == .head { return advance() }
         if answerHeld != nil { processAnswer() }
         if downstream.isWritable { upstream?.resume() }
     }
@@ -151,10 +154,12 @@ final class Conversation {
         guard !isAdvancing else { return }
         isAdvancing = true
         defer { isAdvancing = false }
-        while stage == .head, let buffer = held.take() {
+        // A caller that does not read its answers gets no further request in.
+        while stage == .head, downstream.isWritable, let buffer = held.take() {
             guard takeHead(buffer) else { break }
         }
-        if stage == .head { downstream.resume() }
+        guard stage == .head else { return }
+        if downstream.isWritable || held == nil { downstream.resume() } else { downstream.pause() }
     }
 
     private func takeHead(_ bytes: consuming Buffer) -> Bool {
@@ -212,7 +217,8 @@ final class Conversation {
 
     private var budget: UInt64? {
         switch stage {
-        case .head: held == nil ? budgets.idle : budgets.requestHead
+        case .head where held == nil: budgets.idle
+        case .head: downstream.isWritable ? budgets.requestHead : budgets.gap
         case .connecting, .closed: nil
         case .exchanging:
             if !request.isComplete {
@@ -228,6 +234,11 @@ final class Conversation {
 
     private func checkBudget() {
         guard let limit = budget else { return }
+        if stage == .closing, downstream.isWriting, downstream.now - lastProgress < budgets.gap {
+            // A slow reader is still taking its answer.
+            timer?.start(after: limit)
+            return
+        }
         // Progress does not touch the timer; it only moves the time that this compares with.
         let waited = downstream.now - lastProgress
         if waited < limit {

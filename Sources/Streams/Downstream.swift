@@ -17,6 +17,7 @@ public final class Downstream: Link {
     private var conversation: Conversation?
     private var borrowed: Borrowed<Conversation>?
     private var opening: LoopTimer?
+    private var broken: LinkError?
 
     init(listener: StreamListener) {
         self.listener = listener
@@ -62,8 +63,16 @@ public final class Downstream: Link {
         borrowed?.with { $0.clientDidBecomeWritable() }
     }
 
+    /// A caller whose TLS failed is still read from for a moment: closing at once could reset the
+    /// alert away that tells it why.
     public override func didBreak(_ error: LinkError) {
-        end(error)
+        guard case .tls = error, broken == nil, !isClosing, conversation == nil else {
+            return end(broken ?? error)
+        }
+        broken = error
+        opening?.start(after: 1_000)
+        discardInput()
+        finishWriting()
     }
 
     func drain() {

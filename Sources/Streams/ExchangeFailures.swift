@@ -1,5 +1,6 @@
 internal import HTTP
 internal import Loop
+internal import TLS
 
 extension Failure {
     init(_ refusal: HTTPRefusal) {
@@ -17,6 +18,14 @@ extension Failure {
         if wasOpen {
             self = .noAnswer
             got = error.description
+            return
+        }
+        if case .tls(let cause) = error {
+            self.init(
+                status: 502, code: "upstream.tls", message: "TLS with the upstream failed",
+                stage: "tls", field: "upstream", expected: "TLS 1.3 with a `ratel serve`",
+                got: cause.description,
+                remedy: "check the address, and whether the server asks for Evidence of this side")
             return
         }
         var isTimeout = false

@@ -26,10 +26,18 @@ open class Link: Socket {
     private final var inbox: Buffer?
     /// Plaintext that waits for a buffer to encrypt into.
     private final var stalled: Buffer?
+    /// A record of the consumer's that waits for this side's own messages to be sent.
+    private final var queued: Buffer?
+    /// What the peer sent behind its last preamble message, not delivered yet.
+    private final var leftover: [UInt8] = []
+    private final var leftoverUsed = 0
+    /// close_notify was read; told once the leftover is delivered.
+    private final var hasEndOfInput = false
     /// This side's own messages (preamble frames), sent before anything else.
     private final var outbox: [UInt8] = []
     private final var outboxSent = 0
     private final var isFinishing = false
+    private final var hasFinished = false
     private final var didPeerEnd = false
     private final var isPumping = false
 
@@ -103,17 +111,9 @@ open class Link: Socket {
     private final func openDelivering(_ leftover: [UInt8]) {
         preamble = nil
         phase = .open
+        self.leftover = leftover
+        leftoverUsed = 0
         didOpen()
-        var offset = 0
-        while offset < leftover.count, !isClosing {
-            guard var buffer = lendBuffer() else {
-                return didBreak(.refused(.noBuffer))
-            }
-            let end = min(offset + BufferPool.plaintextSize, leftover.count)
-            _ = buffer.append(leftover.span.extracting(offset..<end))
-            offset = end
-            didReceive(buffer)
-        }
         if !isClosing { pump() }
     }
 
@@ -121,15 +121,26 @@ open class Link: Socket {
 
     /// Whether `send` may be called.
     public final var isWritable: Bool {
-        phase == .open && !isWriting && !isClosing && stalled == nil && outbox.isEmpty
+        phase == .open && !isWriting && !isClosing && !hasUnsent
     }
 
-    /// Sends at most one record's worth of application bytes; call it only when `isWritable`.
+    private final var hasUnsent: Bool { stalled != nil || queued != nil || !outbox.isEmpty }
+
+    /// Sends at most one record's worth of application bytes.
     ///
-    /// On `.pending`, `didBecomeWritable` follows.
+    /// On `.pending`, `didBecomeWritable` follows, and nothing more may be sent before it.
     public final func send(_ plaintext: consuming Buffer) -> WriteOutcome {
-        if !isSecure { return write(plaintext) }
-        return sendRecord(plaintext)
+        if isWriting || hasUnsent {
+            guard queued == nil else { return .failed(.canceled) }
+            queued = consume plaintext
+            return .pending
+        }
+        return sendNow(plaintext)
+    }
+
+    @inline(__always)
+    private final func sendNow(_ plaintext: consuming Buffer) -> WriteOutcome {
+        isSecure ? sendRecord(plaintext) : write(plaintext)
     }
 
     /// Sends this side's own message, of any length, before anything else.
@@ -142,7 +153,7 @@ open class Link: Socket {
     public final func finish() {
         guard !isFinishing, !isClosing else { return }
         isFinishing = true
-        if !isWriting && stalled == nil && outbox.isEmpty { finishNow() }
+        if !isWriting && !hasUnsent { finishNow() }
     }
 
     private final func sendRecord(_ plaintext: consuming Buffer) -> WriteOutcome {
@@ -165,7 +176,7 @@ open class Link: Socket {
             let end = min(outboxSent + BufferPool.plaintextSize, outbox.count)
             _ = piece.append(outbox.span.extracting(outboxSent..<end))
             outboxSent = end
-            if case .failed(let error) = send(piece) { return breakOff(.socket(error)) }
+            if case .failed(let error) = sendNow(piece) { return breakOff(.socket(error)) }
         }
         if outboxSent == outbox.count, !outbox.isEmpty {
             outbox = []
@@ -174,6 +185,8 @@ open class Link: Socket {
     }
 
     private final func finishNow() {
+        guard !hasFinished else { return }
+        hasFinished = true
         if isSecure, session != nil, phase != .handshaking, var output = lendBuffer() {
             session!.finish(into: &output)
             _ = write(output)
@@ -182,9 +195,9 @@ open class Link: Socket {
     }
 
     public final override func didDrain() {
-        if stalled != nil || !outbox.isEmpty {
+        if hasUnsent {
             resumeSending()
-            guard isWritable else { return }
+            guard !isWriting, !isClosing, !hasUnsent else { return }
         }
         if isFinishing { return finishNow() }
         if phase == .handshaking { return continueHandshake() }
@@ -200,15 +213,17 @@ open class Link: Socket {
             }
         }
         flushOutbox()
+        guard !isWriting, !isClosing, stalled == nil, outbox.isEmpty, let next = queued.take()
+        else { return }
+        if case .failed(let error) = sendNow(next) { breakOff(.socket(error)) }
     }
 
     public final override func didRegainBuffers() {
         super.didRegainBuffers()
-        let wasWaiting = stalled != nil || !outbox.isEmpty
-        if !isWriting, wasWaiting {
+        if !isWriting, hasUnsent {
             resumeSending()
-            if isWritable {
-                if isFinishing { finishNow() } else { didBecomeWritable() }
+            if !isWriting, !isClosing, !hasUnsent {
+                if isFinishing { finishNow() } else if phase == .open { didBecomeWritable() }
             }
         }
         if isClosing { return }
@@ -228,11 +243,20 @@ open class Link: Socket {
     public final func resume() {
         guard isPaused, !isClosing else { return }
         isPaused = false
-        if inbox != nil { pump() }
+        if inbox != nil || !leftover.isEmpty { pump() }
         if !isPaused, !isClosing, !didPeerEnd { startReading() }
     }
 
+    /// Takes what the peer still sends and drops it, so that closing does not reset away what it
+    /// was sent last.
+    final func discardInput() {
+        phase = .finished
+        inbox = nil
+        startReading()
+    }
+
     public final override func didRead(_ buffer: consuming Buffer) {
+        if phase == .finished { return }
         if !isSecure {
             didReceive(buffer)
             return
@@ -266,7 +290,10 @@ open class Link: Socket {
         guard !isPumping else { return }
         isPumping = true
         defer { isPumping = false }
-        while !isPaused, !isClosing, phase != .finished, var ciphertext = inbox.take() {
+        // What came behind the last preamble message goes first, also when this very loop brought it.
+        while deliverLeftover(), !isPaused, !isClosing, phase != .finished,
+            var ciphertext = inbox.take()
+        {
             guard var plaintext = lendBuffer() else {
                 inbox = consume ciphertext
                 stopReading()
@@ -283,13 +310,36 @@ open class Link: Socket {
             case .wantsInput, .full: break
             case .ended:
                 inbox = nil
-                return peerEnded()
+                hasEndOfInput = true
+                _ = deliverLeftover()
+                return
             case .failed(let error):
                 inbox = nil
                 return breakOff(.tls(error))
             }
         }
-        if !isPaused, !isClosing, inbox == nil, !didPeerEnd { startReading() }
+        if !isPaused, !isClosing, inbox == nil, leftover.isEmpty, !didPeerEnd { startReading() }
+    }
+
+    /// Answers false when the consumer, or a buffer, is not ready for more.
+    private final func deliverLeftover() -> Bool {
+        while leftoverUsed < leftover.count {
+            guard !isPaused, !isClosing else { return false }
+            guard var buffer = lendBuffer() else {
+                awaitBuffers()
+                return false
+            }
+            let end = min(leftoverUsed + BufferPool.plaintextSize, leftover.count)
+            _ = buffer.append(leftover.span.extracting(leftoverUsed..<end))
+            leftoverUsed = end
+            didReceive(buffer)
+        }
+        if !leftover.isEmpty {
+            leftover = []
+            leftoverUsed = 0
+        }
+        if hasEndOfInput, !isClosing { peerEnded() }
+        return true
     }
 
     @inline(__always)
@@ -357,7 +407,12 @@ open class Link: Socket {
         phase = .finished
         inbox = nil
         stalled = nil
+        queued = nil
+        leftover = []
+        // It may hold timers and jobs of its own.
+        let waiting = preamble
         preamble = nil
+        waiting?.linkDidBreak(self)
     }
 
     /// TLS-Exporter of this session (RFC 8446 section 7.5); nil without TLS.

@@ -85,7 +85,7 @@ public final class UpstreamPool {
 
     /// Takes a link back whose last exchange ended cleanly.
     func giveBack(_ link: Upstream) {
-        guard !link.isClosing, link.phase == .open else { return link.discard() }
+        guard link.isWritable else { return link.discard() }
         idle.append(link)
         link.rest()
     }

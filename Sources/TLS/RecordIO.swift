@@ -13,9 +13,9 @@ struct RecordIO {
     var outputUsed = 0
 
     /// Records that OpenSSL makes while it reads (KeyUpdate answers, alerts) and no output window
-    /// is there: 1 KiB holds more than 40 of them; a peer that provokes more without reading its
-    /// own is refused.
-    static let spillCapacity = 1024
+    /// is there: 768 bytes hold 30 of them; a peer that provokes more without reading its own is
+    /// refused. With a full record (16,406 bytes) behind them they still fit into one buffer.
+    static let spillCapacity = 768
     var spill: UnsafeMutableRawPointer?
     var spillCount = 0
 

@@ -95,6 +95,9 @@ class Process:
 
     def __exit__(self, *_):
         self.stop()
+        for line in self.text().splitlines():
+            # A report of a sanitizer is a failure, whatever the test thought.
+            assert "Sanitizer" not in line, f"{self.name}: {self.text()[-6000:]}"
 
 
 def software_tpm(directory, name="swtpm"):
