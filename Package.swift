@@ -35,7 +35,8 @@ let package = Package(
     targets: [
         library("CUV", pkgConfig: "libuv", package: "libuv1-dev"),
         library("COpenSSL", pkgConfig: "openssl", package: "libssl-dev"),
-        library("CTSS2", pkgConfig: "tss2-esys tss2-mu tss2-tctildr tss2-rc", package: "libtss2-dev"),
+        library(
+            "CTSS2", pkgConfig: "tss2-esys tss2-mu tss2-tctildr tss2-rc", package: "libtss2-dev"),
 
         .target(name: "CRecycler"),
 
@@ -49,17 +50,19 @@ let package = Package(
         module("Attestation", ["Bytes", "RATS", "Keys", "CTSS2"]),
         module("Appraisal", ["Bytes", "RATS", "Keys"]),
         module("RATLS", ["Bytes", "RATS", "Keys", "TLS", "Appraisal"]),
-        module("Ratel", [
-            "Bytes", "Loop", "Keys", "TLS", "HTTP", "Streams", "RATS", "Attestation", "Appraisal", "RATLS",
-            .product(name: "Logging", package: "swift-log"),
-            .product(name: "Yams", package: "Yams"),
-        ]),
+        module(
+            "Ratel",
+            [
+                "Bytes", "Loop", "Keys", "TLS", "HTTP", "Streams", "RATS", "Attestation",
+                "Appraisal", "RATLS",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "Yams", package: "Yams"),
+            ]),
         .executableTarget(
             name: "RatelCommand",
             dependencies: [
-                "Ratel", "Loop", "Streams", "TLS", "Keys", "RATS", "Appraisal",
+                "Ratel",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
-                .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: strict
         ),

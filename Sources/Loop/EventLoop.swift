@@ -23,7 +23,6 @@ public final class EventLoop {
         unsafe mailbox = Mailbox(loop: handle)
         unsafe starvation = .allocate(capacity: 1)
         unsafe uv_timer_init(handle, starvation)
-        unsafe uv_unref(UnsafeMutableRawPointer(starvation).assumingMemoryBound(to: uv_handle_t.self))
     }
 
     /// Milliseconds of the loop's clock, taken once per iteration.
@@ -89,8 +88,9 @@ public final class EventLoop {
     }
 
     private func feedStarved() {
+        starved.removeAll { $0.isClosing }
         // Writers need buffers too: a socket resumes only when a tenth of the slab is free again.
-        guard buffers.available > buffers.capacity / 10 else { return }
+        guard starved.isEmpty || buffers.available > buffers.capacity / 10 else { return }
         isStarvationTimerRunning = false
         unsafe uv_timer_stop(starvation)
         let waiting = starved

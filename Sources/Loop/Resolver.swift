@@ -52,7 +52,8 @@ public final class Resolver {
         var addresses: [Address] = []
         var next = unsafe found
         while let entry = unsafe next {
-            if let raw = unsafe entry.pointee.ai_addr, case .ip(let host, _)? = unsafe Address(raw) {
+            if let raw = unsafe entry.pointee.ai_addr, case .ip(let host, _)? = unsafe Address(raw)
+            {
                 addresses.append(.ip(host: host, port: port))
             }
             unsafe next = entry.pointee.ai_next

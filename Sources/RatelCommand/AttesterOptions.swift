@@ -1,5 +1,4 @@
 internal import ArgumentParser
-internal import Ratel
 
 /// Options of a side that may attest.
 struct AttesterOptions: ParsableArguments {
@@ -35,34 +34,11 @@ struct AttesterOptions: ParsableArguments {
         help: ArgumentHelp("PEM key of --tls-certificate.", valueName: "file"))
     var tlsKey: String?
 
-    static let names = ["attester", "tcti", "pcrs", "tls-certificate", "tls-key"]
-
-    func settings(
-        _ source: ConfigurationSource, default choice: AttesterSettings.Choice
-    ) throws(ConfigurationError) -> AttesterSettings {
-        var settings = AttesterSettings(choice: choice, tcti: nil, pcrs: Array(0...7))
-        settings.tcti = source.value("tcti", flag: tcti)
-        if settings.tcti != nil { settings.choice = .tpm }
-        if let text = source.value("attester", flag: attester) {
-            settings.choice = try SettingValue.choice(text, setting: "attester")
-        }
-        if let text = source.value("pcrs", flag: pcrs) {
-            settings.pcrs = try SettingValue.list(text, in: 0...23, setting: "pcrs")
-        }
-        return settings
-    }
-
-    func identity(
-        _ source: ConfigurationSource
-    ) throws(ConfigurationError) -> ProvidedIdentity? {
-        let certificate = source.value("tls-certificate", flag: tlsCertificate)
-        let key = source.value("tls-key", flag: tlsKey)
-        switch (certificate, key) {
-        case (nil, nil): return nil
-        case (let certificate?, let key?):
-            return ProvidedIdentity(certificatePath: certificate, keyPath: key)
-        default:
-            throw ConfigurationError("--tls-certificate and --tls-key go together")
-        }
+    /// The flags by the names that they also have in the environment and in files.
+    var flags: [String: String?] {
+        [
+            "attester": attester, "tcti": tcti, "pcrs": pcrs, "tls-certificate": tlsCertificate,
+            "tls-key": tlsKey,
+        ]
     }
 }

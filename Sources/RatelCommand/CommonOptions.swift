@@ -1,8 +1,4 @@
 internal import ArgumentParser
-internal import Logging
-internal import Loop
-internal import Ratel
-internal import Streams
 
 /// Options that every long-running command has.
 struct CommonOptions: ParsableArguments {
@@ -77,72 +73,14 @@ struct CommonOptions: ParsableArguments {
             "Of a connection that waits for a request (default: 75s).", valueName: "duration"))
     var idleTimeout: String?
 
-    static let names = [
-        "admin", "log-format", "log-level", "access-log", "workers", "buffers",
-        "max-connections", "forwarded", "grace", "connect-timeout", "first-byte-timeout",
-        "gap-timeout", "idle-timeout",
-    ]
-
-    func source(_ names: [String]) throws(ConfigurationError) -> ConfigurationSource {
-        let path = try ConfigurationSource(path: nil, known: []).value("config", flag: config)
-        return try ConfigurationSource(path: path, known: CommonOptions.names + names)
-    }
-
-    func logging(_ source: ConfigurationSource) throws(ConfigurationError) -> LoggingSettings {
-        var settings = LoggingSettings(format: .text, level: .info, accessLog: .off)
-        if let text = source.value("log-format", flag: logFormat) {
-            settings.format = try SettingValue.choice(text, setting: "log-format")
-        }
-        if let text = source.value("log-level", flag: logLevel) {
-            settings.level = try SettingValue.choice(text, setting: "log-level")
-        }
-        if let text = source.value("access-log", flag: accessLog) {
-            settings.accessLog = try SettingValue.choice(text, setting: "access-log")
-        }
-        return settings
-    }
-
-    func admin(
-        _ source: ConfigurationSource, default fallback: Address?
-    ) throws(ConfigurationError) -> Address? {
-        guard let text = source.value("admin", flag: admin) else { return fallback }
-        return text == "off" ? nil : try SettingValue.address(text, setting: "admin")
-    }
-
-    func gateway(
-        _ source: ConfigurationSource, listen: Address
-    ) throws(ConfigurationError) -> GatewaySettings {
-        var settings = GatewaySettings(listen: listen)
-        if let text = source.value("workers", flag: workers) {
-            settings.workers = try SettingValue.number(text, in: 1...1_024, setting: "workers")
-        }
-        if let text = source.value("buffers", flag: buffers) {
-            settings.buffersPerWorker = try SettingValue.number(
-                text, in: 16...1_048_576, setting: "buffers")
-        }
-        if let text = source.value("max-connections", flag: maxConnections) {
-            settings.maximumConnections = try SettingValue.number(
-                text, in: 1...1_048_576, setting: "max-connections")
-        }
-        if let text = source.value("forwarded", flag: forwarded) {
-            guard text == "off" || text == "append" else {
-                throw ConfigurationError("--forwarded: expected off or append, got \(text)")
-            }
-            settings.forwardsClientAddress = text == "append"
-        }
-        try setDuration("grace", grace, source, &settings.grace)
-        try setDuration("connect-timeout", connectTimeout, source, &settings.budgets.connect)
-        try setDuration(
-            "first-byte-timeout", firstByteTimeout, source, &settings.budgets.firstByte)
-        try setDuration("gap-timeout", gapTimeout, source, &settings.budgets.gap)
-        try setDuration("idle-timeout", idleTimeout, source, &settings.budgets.idle)
-        return settings
-    }
-
-    private func setDuration(
-        _ name: String, _ flag: String?, _ source: ConfigurationSource, _ value: inout UInt64
-    ) throws(ConfigurationError) {
-        guard let text = source.value(name, flag: flag) else { return }
-        value = try SettingValue.duration(text, setting: name)
+    /// The flags by the names that they also have in the environment and in files.
+    var flags: [String: String?] {
+        [
+            "config": config, "admin": admin, "log-format": logFormat, "log-level": logLevel,
+            "access-log": accessLog, "workers": workers, "buffers": buffers,
+            "max-connections": maxConnections, "forwarded": forwarded, "grace": grace,
+            "connect-timeout": connectTimeout, "first-byte-timeout": firstByteTimeout,
+            "gap-timeout": gapTimeout, "idle-timeout": idleTimeout,
+        ]
     }
 }

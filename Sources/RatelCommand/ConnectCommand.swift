@@ -1,5 +1,4 @@
 internal import ArgumentParser
-internal import Loop
 internal import Ratel
 
 struct ConnectCommand: ParsableCommand {
@@ -32,20 +31,9 @@ struct ConnectCommand: ParsableCommand {
 
     func run() throws {
         try finish { () throws(ConfigurationError) in
-            let source = try common.source(
-                AttesterOptions.names + ["listen", "server", "policy"])
-            let listen = try SettingValue.address(
-                source.value("listen", flag: listen) ?? "127.0.0.1:8080", setting: "listen")
-            return try ClientHelper.run(
-                ClientHelper.Settings(
-                    gateway: try common.gateway(source, listen: listen),
-                    server: try SettingValue.address(
-                        try source.required("server", flag: server), setting: "server"),
-                    policy: PolicySource(path: try source.required("policy", flag: policy)),
-                    attester: try attestation.settings(source, default: .none),
-                    identity: try attestation.identity(source),
-                    admin: try common.admin(source, default: nil),
-                    logging: try common.logging(source)))
+            let own = ["listen": listen, "server": server, "policy": policy]
+            let source = try ConfigurationSource(own, attestation.flags, common.flags)
+            return try ClientHelper.run(ClientHelper.Settings(source))
         }
     }
 }

@@ -1,5 +1,4 @@
 internal import ArgumentParser
-internal import Loop
 internal import Ratel
 
 struct DemoCommand: ParsableCommand {
@@ -16,7 +15,7 @@ struct DemoCommand: ParsableCommand {
 
     func run() throws {
         try finish { () throws(ConfigurationError) in
-            try Demo(backend: backend, say: { System.writeOutput($0) }).run()
+            try Demo(backend: backend, say: { RatelProcess.write($0) }).run()
         }
     }
 }
@@ -36,18 +35,7 @@ struct DemoBackendCommand: ParsableCommand {
 
     func run() throws {
         try finish { () throws(ConfigurationError) in
-            System.ignoreBrokenPipes()
-            let address = try SettingValue.address(listen, setting: "listen")
-            let loop = EventLoop(bufferCount: 4_096)
-            do {
-                let backend = try DemoBackend(
-                    on: loop, address: address, pace: UInt64(clamping: max(1, pace)))
-                System.writeError("demo backend (a token generator) at \(backend.address)")
-                loop.run()
-                return 0
-            } catch {
-                throw ConfigurationError("--listen \(listen): \(error)")
-            }
+            try DemoTools.runBackend(listen: listen, pace: pace)
         }
     }
 }
@@ -67,14 +55,7 @@ struct DemoInterceptCommand: ParsableCommand {
 
     func run() throws {
         try finish { () throws(ConfigurationError) in
-            System.ignoreBrokenPipes()
-            let loop = EventLoop(bufferCount: 64)
-            let interceptor = try Interceptor(
-                on: loop, address: try SettingValue.address(listen, setting: "listen"),
-                server: try SettingValue.address(server, setting: "server"))
-            System.writeError("intercepting at \(interceptor.address)")
-            loop.run()
-            return 0
+            try DemoTools.runInterceptor(listen: listen, server: server)
         }
     }
 }

@@ -1,6 +1,4 @@
 internal import ArgumentParser
-internal import Loop
-internal import RATS
 internal import Ratel
 
 struct PolicyCommand: ParsableCommand {
@@ -28,36 +26,8 @@ struct PolicyCommand: ParsableCommand {
         var name = "server"
 
         func run() throws {
-            try finish { () throws(ConfigurationError) in
-                switch try look() {
-                case .inspected(let evidence, let configuration):
-                    System.writeError(EvidenceReport.table(evidence))
-                    System.writeError(
-                        "configuration: " + String(decoding: configuration, as: UTF8.self))
-                    print(PolicyWriter.yaml(name: name, evidence: evidence), terminator: "")
-                    return 0
-                case .refused(let refusal):
-                    System.writeError(EvidenceReport.table(refusal))
-                    return 1
-                case .unreachable(let why):
-                    System.writeError("ratel: \(why)")
-                    return 2
-                case .admitted:
-                    return 1
-                }
-            }
-        }
-
-        private func look() throws(ConfigurationError) -> PeerInspector.Outcome {
-            guard let bytes = System.readFile(subject, limit: EvidenceFile.maximumSize) else {
-                let address = try SettingValue.address(subject, setting: "server")
-                return try PeerInspector.ask(address, policy: nil, attester: nil)
-            }
-            do throws(Refusal) {
-                let file = try EvidenceFile(parsing: bytes)
-                return .inspected(try file.authenticate(), configuration: file.configuration)
-            } catch {
-                return .refused(error)
+            try report { () throws(ConfigurationError) in
+                try Inspector.makePolicy(from: subject, name: name)
             }
         }
     }
@@ -71,12 +41,7 @@ struct PolicyCommand: ParsableCommand {
         var file: String
 
         func run() throws {
-            try finish { () throws(ConfigurationError) in
-                let policy = try PolicySource(path: file).load(
-                    LoggingSettings.quiet.logger("policy"))
-                print(PolicyExplanation.text(policy), terminator: "\n")
-                return 0
-            }
+            try report { () throws(ConfigurationError) in try Inspector.explainPolicy(file) }
         }
     }
 }

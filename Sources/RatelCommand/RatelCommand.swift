@@ -1,6 +1,5 @@
 internal import ArgumentParser
 internal import Ratel
-internal import TLS
 
 /// The executable.
 @main
@@ -27,8 +26,7 @@ struct RatelCommand: ParsableCommand {
         ])
 
     static func main() {
-        // OpenSSL takes other memory functions only before its first allocation.
-        Recycler.install()
+        RatelProcess.prepare()
         self.main(nil)
     }
 }

@@ -1,5 +1,4 @@
 internal import ArgumentParser
-internal import Loop
 internal import Ratel
 
 struct ServeCommand: ParsableCommand {
@@ -34,33 +33,9 @@ struct ServeCommand: ParsableCommand {
 
     func run() throws {
         try finish { () throws(ConfigurationError) in
-            let source = try common.source(
-                AttesterOptions.names + ["listen", "backend", "policy"])
-            let listen = try SettingValue.address(
-                source.value("listen", flag: listen) ?? "0.0.0.0:8443", setting: "listen")
-            return try Sidecar.run(
-                Sidecar.Settings(
-                    gateway: try common.gateway(source, listen: listen),
-                    backend: try SettingValue.backend(
-                        try source.required("backend", flag: backend), setting: "backend"),
-                    policy: PolicySource(path: try source.required("policy", flag: policy)),
-                    attester: try attestation.settings(source, default: .auto),
-                    identity: try attestation.identity(source),
-                    admin: try common.admin(
-                        source, default: .ip(host: "127.0.0.1", port: 9090)),
-                    logging: try common.logging(source)))
+            let own = ["listen": listen, "backend": backend, "policy": policy]
+            let source = try ConfigurationSource(own, attestation.flags, common.flags)
+            return try Sidecar.run(Sidecar.Settings(source))
         }
-    }
-}
-
-/// Ends the process with the status that `work` answers; a mistake in the settings is told in one
-/// line, with the exit status of sysexits(3) for it.
-func finish(_ work: () throws(ConfigurationError) -> Int32) throws {
-    do {
-        let status = try work()
-        throw ExitCode(status)
-    } catch let error as ConfigurationError {
-        System.writeError("ratel: \(error)")
-        throw ExitCode(78)
     }
 }

@@ -21,7 +21,7 @@ public struct Budgets: Sendable, Equatable {
     /// A backend connection that waits in the pool: uvicorn, which vLLM runs on, closes after 5 s,
     /// and a request that meets that close is lost.
     public var pooled: UInt64 = 4_000
-    /// How long a finished connection is still read from, so that the answer is not lost to a reset.
+    /// How long a finished connection is still read from, so that no reset eats the answer.
     public var linger: UInt64 = 2_000
 
     /// The defaults.

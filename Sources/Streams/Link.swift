@@ -4,8 +4,8 @@ public import TLS
 
 /// A byte stream to one peer, plain or under TLS, that carries nothing before it is opened.
 ///
-/// Subclasses override what it tells. Every plaintext buffer that it delivers or takes holds at most
-/// `BufferPool.plaintextSize` bytes, so that one buffer is one TLS record.
+/// Subclasses override what it tells. Every plaintext buffer that it delivers or takes holds at
+/// most `BufferPool.plaintextSize` bytes, so that one buffer is one TLS record.
 open class Link: Socket {
     /// Where a link stands between its first and last byte.
     public enum Phase: Sendable {

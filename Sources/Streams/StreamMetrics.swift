@@ -4,7 +4,6 @@ internal import Synchronization
 public final class StreamMetrics: Sendable {
     public let accepted = Counter()
     public let openConnections = Counter()
-    public let handshakes = Counter()
     public let requests = Counter()
     public let openStreams = Counter()
     public let requestBytes = Counter()

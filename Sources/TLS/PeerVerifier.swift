@@ -31,8 +31,8 @@ public struct Handshake: Sendable {
 
 /// The right to exchange application bytes on one session; it cannot be copied.
 ///
-/// Only `RATLS` makes one, from a settled exchange or from a policy that says `anonymous` in so many
-/// words; the tidy test holds the package to that.
+/// Only `RATLS` makes one, from a settled exchange or from a policy that says `anonymous` in so
+/// many words; the tidy test holds the package to that.
 public struct Passage: ~Copyable, Sendable {
     /// The session that may be opened with it.
     public let channelID: UInt64

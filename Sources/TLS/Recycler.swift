@@ -11,6 +11,7 @@ public enum Recycler {
     }
 
     /// Whether OpenSSL accepted them.
-    public static let isInstalled: Bool = unsafe CRYPTO_set_mem_functions(
-        ratel_recycler_allocate, ratel_recycler_reallocate, ratel_recycler_free) == 1
+    public static let isInstalled: Bool =
+        unsafe CRYPTO_set_mem_functions(
+            ratel_recycler_allocate, ratel_recycler_reallocate, ratel_recycler_free) == 1
 }

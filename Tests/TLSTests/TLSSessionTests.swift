@@ -13,26 +13,30 @@ struct Accepting: PeerVerifier {
 }
 
 /// Two sessions whose ciphertext is carried by hand.
-struct Pair: ~Copyable {
+final class Pair {
     let pool = BufferPool(capacity: 32)
     var client: TLSSession
     var server: TLSSession
 
-    init(
+    private init(_ client: consuming TLSSession, _ server: consuming TLSSession) {
+        self.client = client
+        self.server = server
+    }
+
+    static func make(
         clientProtocols: [String] = ["ratel/1+http/1.1"],
         serverProtocols: [String] = ["ratel/1+http/1.1", "http/1.1"],
         clientHasCertificate: Bool = true,
         serverVerifier: Accepting = Accepting(),
         clientVerifier: Accepting = Accepting()
-    ) throws {
-        client = try TLSSession(
-            TLSContext(
-                side: .client, identity: clientHasCertificate ? Pair.identity() : nil,
-                protocols: clientProtocols, verifier: clientVerifier))
-        server = try TLSSession(
-            TLSContext(
-                side: .server, identity: Pair.identity(), protocols: serverProtocols,
-                verifier: serverVerifier))
+    ) throws -> Pair {
+        let client = try TLSContext(
+            side: .client, identity: clientHasCertificate ? Pair.identity() : nil,
+            protocols: clientProtocols, verifier: clientVerifier)
+        let server = try TLSContext(
+            side: .server, identity: Pair.identity(), protocols: serverProtocols,
+            verifier: serverVerifier)
+        return Pair(try TLSSession(client), try TLSSession(server))
     }
 
     static func identity() throws -> TLSIdentity {
@@ -49,7 +53,7 @@ struct Pair: ~Copyable {
         case serverFailed(TLSError)
     }
 
-    mutating func shake() -> Ending {
+    func shake() -> Ending {
         var toServer: Buffer? = pool.lend()
         var toClient: Buffer? = pool.lend()
         var clientDone: Handshake?
@@ -96,7 +100,7 @@ struct Pair: ~Copyable {
 
 @Suite struct TLSSessionTests {
     @Test func agreesOnProtocolKeysAndExporter() throws {
-        var pair = try Pair(serverVerifier: Accepting(demandsCertificate: true))
+        let pair = try Pair.make(serverVerifier: Accepting(demandsCertificate: true))
         guard case .complete(let client, let server) = pair.shake() else {
             Issue.record("the handshake failed")
             return
@@ -115,7 +119,7 @@ struct Pair: ~Copyable {
     }
 
     @Test func aKeyThatWasNotPresentedIsNotReported() throws {
-        var pair = try Pair()
+        let pair = try Pair.make()
         guard case .complete(let client, let server) = pair.shake() else {
             Issue.record("the handshake failed")
             return
@@ -125,12 +129,12 @@ struct Pair: ~Copyable {
     }
 
     @Test func theExporterNeedsAFinishedHandshake() throws {
-        let pair = try Pair()
+        let pair = try Pair.make()
         #expect(pair.client.export(label: "EXPERIMENTAL-test", context: [], count: 32) == nil)
     }
 
     @Test func aMissingCertificateIsRefused() throws {
-        var pair = try Pair(
+        let pair = try Pair.make(
             clientHasCertificate: false, serverVerifier: Accepting(demandsCertificate: true))
         guard case .serverFailed(let error) = pair.shake() else {
             Issue.record("a client without a certificate was let through")
@@ -140,7 +144,7 @@ struct Pair: ~Copyable {
     }
 
     @Test func aServerThatChoosesNoProtocolIsRefused() throws {
-        var pair = try Pair(serverProtocols: [])
+        let pair = try Pair.make(serverProtocols: [])
         guard case .clientFailed(let error) = pair.shake() else {
             Issue.record("a server without ALPN was accepted")
             return
@@ -149,7 +153,7 @@ struct Pair: ~Copyable {
     }
 
     @Test func noCommonProtocolIsRefused() throws {
-        var pair = try Pair(clientProtocols: ["h2"])
+        let pair = try Pair.make(clientProtocols: ["h2"])
         guard case .serverFailed = pair.shake() else {
             Issue.record("an unknown protocol was accepted")
             return
@@ -157,7 +161,7 @@ struct Pair: ~Copyable {
     }
 
     @Test func theVerifierHasTheLastWord() throws {
-        var pair = try Pair(clientVerifier: Accepting(objection: TLSError("not this one")))
+        let pair = try Pair.make(clientVerifier: Accepting(objection: TLSError("not this one")))
         guard case .clientFailed(let error) = pair.shake() else {
             Issue.record("the verifier was not asked")
             return
@@ -166,7 +170,7 @@ struct Pair: ~Copyable {
     }
 
     @Test func carriesBytesAndTheirEnd() throws {
-        var pair = try Pair()
+        let pair = try Pair.make()
         guard case .complete = pair.shake() else {
             Issue.record("the handshake failed")
             return
@@ -195,7 +199,7 @@ struct Pair: ~Copyable {
     }
 
     @Test func aChangedRecordEndsTheConnection() throws {
-        var pair = try Pair()
+        let pair = try Pair.make()
         guard case .complete = pair.shake() else {
             Issue.record("the handshake failed")
             return

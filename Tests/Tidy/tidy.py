@@ -148,6 +148,12 @@ def module_rules(path, text):
             f"{path}:{line}: `unsafe` outside {', '.join(sorted(UNSAFE))}"
             for line in lines_of(UNSAFE_WORDS, bare)
         ]
+    if module != "RATLS":
+        # The right to open a connection is made where the exchange is, and nowhere else.
+        found += [
+            f"{path}:{line}: a Passage made outside RATLS"
+            for line in lines_of(re.compile(r"\bPassage\(channelID"), bare)
+        ]
     if module != "RatelCommand":
         found += [
             f"{path}:{line}: print outside RatelCommand"

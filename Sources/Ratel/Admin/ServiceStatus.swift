@@ -50,6 +50,9 @@ final class ServiceStatus: StatusSource, Sendable {
         page.gauge(
             "ratel_connections", "Connections open now.", sum { $0.openConnections.now })
         page.counter(
+            "ratel_handshakes_total", "TLS handshakes completed, on either side.",
+            log.handshakes.now)
+        page.counter(
             "ratel_admitted_total", "Peers admitted, on either side.", log.admissions.now)
         page.counters(
             "ratel_refusals_total", "Refusals and failures by code.", label: "code",

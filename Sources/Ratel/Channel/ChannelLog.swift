@@ -9,6 +9,8 @@ final class ChannelLog: Sendable {
     private let accessLog: AccessLog
     /// Refusals by code, for the metrics.
     let refusals = RefusalCounts()
+    /// TLS handshakes that were completed, on either side.
+    let handshakes = Counter()
     /// Peers that were admitted, on either side.
     let admissions = Counter()
 

@@ -21,6 +21,7 @@ final class ChannelPreamble: Preamble {
     }
 
     func begin(_ link: Link, handshake: Handshake) {
+        channel.log.handshakes.add(1)
         guard handshake.applicationProtocol == ChannelProtocol.attestedHTTP1 else {
             return beginWithoutExchange(link, handshake)
         }

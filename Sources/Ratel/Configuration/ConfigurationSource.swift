@@ -15,14 +15,18 @@ public struct ConfigurationError: Error, Sendable, CustomStringConvertible {
 /// the YAML file of `--config`, under one name everywhere.
 public struct ConfigurationSource {
     private let file: [String: String]
-    private let path: String?
+    private let flags: [String: String]
 
     /// Bytes of a configuration file: it holds some dozens of short settings.
     private static let maximumSize = 64 * 1024
 
-    /// Reads `path` when there is one; unknown names in it are refused.
-    public init(path: String?, known: [String]) throws(ConfigurationError) {
-        self.path = path
+    /// Takes the flags that were given; reads the file of `config` when there is one, and refuses
+    /// names in it that are not among the flags that could be given.
+    public init(_ groups: [String: String?]...) throws(ConfigurationError) {
+        let flags = groups.reduce(into: [:]) { $0.merge($1) { first, _ in first } }
+        self.flags = flags.compactMapValues { $0 }
+        let known = flags.keys.filter { $0 != "config" }
+        let path = self.flags["config"] ?? System.environment("RATEL_CONFIG")
         guard let path else {
             file = [:]
             return
@@ -64,21 +68,23 @@ public struct ConfigurationSource {
     }
 
     /// The value of a setting, nil when nobody set it.
-    public func value(_ name: String, flag: String?) -> String? {
-        if let flag { return flag }
-        let variable =
-            "RATEL_" + name.uppercased().map { $0 == "-" ? "_" : String($0) }.joined()
-        return System.environment(variable) ?? file[name]
+    public subscript(_ name: String) -> String? {
+        if let flag = flags[name] { return flag }
+        return System.environment(ConfigurationSource.variable(name)) ?? file[name]
     }
 
     /// The value of a setting that must be set.
-    public func required(_ name: String, flag: String?) throws(ConfigurationError) -> String {
-        guard let value = value(name, flag: flag) else {
+    public func required(_ name: String) throws(ConfigurationError) -> String {
+        guard let value = self[name] else {
             throw ConfigurationError(
-                "--\(name) is missing (or RATEL_\(name.uppercased().replacing("-", with: "_")), "
+                "--\(name) is missing (or \(ConfigurationSource.variable(name)), "
                     + "or `\(name):` in the file of --config)")
         }
         return value
+    }
+
+    private static func variable(_ name: String) -> String {
+        "RATEL_" + name.uppercased().map { $0 == "-" ? "_" : String($0) }.joined()
     }
 }
 

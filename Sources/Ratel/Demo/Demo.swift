@@ -133,8 +133,9 @@ public final class Demo {
     // MARK: The attacks
 
     private func refuseWithoutEvidence() throws(ConfigurationError) {
-        say("\n== Refusal 1: a peer without evidence\n\n$ curl -k https://127.0.0.1:\(servePort)/v1/models\n")
-        say(run("curl", "-sSk", "https://127.0.0.1:\(servePort)/v1/models").output)
+        let url = "https://127.0.0.1:\(servePort)/v1/models"
+        say("\n== Refusal 1: a peer without evidence\n\n$ curl -k \(url)\n")
+        say(run("curl", "-sSk", url).output)
         try require(
             "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
             "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", "\(directory)/thief.key",

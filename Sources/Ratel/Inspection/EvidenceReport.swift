@@ -2,7 +2,6 @@ public import Appraisal
 public import Keys
 public import RATS
 
-
 /// Shows Evidence, results and refusals to people and to programs.
 public enum EvidenceReport {
     /// What Evidence says, as a table.

@@ -1,0 +1,120 @@
+internal import Logging
+internal import Loop
+internal import Streams
+
+// Each group of settings as it is read from its source: the names are those of the flags.
+
+extension GatewaySettings {
+    init(_ source: ConfigurationSource, listen fallback: String) throws(ConfigurationError) {
+        self.init(
+            listen: try SettingValue.address(source["listen"] ?? fallback, setting: "listen"))
+        if let text = source["workers"] {
+            workers = try SettingValue.number(text, in: 1...1_024, setting: "workers")
+        }
+        if let text = source["buffers"] {
+            buffersPerWorker = try SettingValue.number(
+                text, in: 16...1_048_576, setting: "buffers")
+        }
+        if let text = source["max-connections"] {
+            maximumConnections = try SettingValue.number(
+                text, in: 1...1_048_576, setting: "max-connections")
+        }
+        if let text = source["forwarded"] {
+            guard text == "off" || text == "append" else {
+                throw ConfigurationError("--forwarded: expected off or append, got \(text)")
+            }
+            forwardsClientAddress = text == "append"
+        }
+        try read("grace", source, &grace)
+        try read("connect-timeout", source, &budgets.connect)
+        try read("first-byte-timeout", source, &budgets.firstByte)
+        try read("gap-timeout", source, &budgets.gap)
+        try read("idle-timeout", source, &budgets.idle)
+    }
+
+    private func read(
+        _ name: String, _ source: ConfigurationSource, _ value: inout UInt64
+    ) throws(ConfigurationError) {
+        guard let text = source[name] else { return }
+        value = try SettingValue.duration(text, setting: name)
+    }
+}
+
+extension LoggingSettings {
+    init(_ source: ConfigurationSource) throws(ConfigurationError) {
+        self.init(format: .text, level: .info, accessLog: .off)
+        if let text = source["log-format"] {
+            format = try SettingValue.choice(text, setting: "log-format")
+        }
+        if let text = source["log-level"] {
+            level = try SettingValue.choice(text, setting: "log-level")
+        }
+        if let text = source["access-log"] {
+            accessLog = try SettingValue.choice(text, setting: "access-log")
+        }
+    }
+}
+
+extension AttesterSettings {
+    init(_ source: ConfigurationSource, default choice: Choice) throws(ConfigurationError) {
+        self.init(choice: choice, tcti: source["tcti"], pcrs: Array(0...7))
+        if tcti != nil { self.choice = .tpm }
+        if let text = source["attester"] {
+            self.choice = try SettingValue.choice(text, setting: "attester")
+        }
+        if let text = source["pcrs"] {
+            pcrs = try SettingValue.list(text, in: 0...23, setting: "pcrs")
+        }
+    }
+}
+
+extension ProvidedIdentity {
+    static func read(
+        _ source: ConfigurationSource
+    ) throws(ConfigurationError) -> ProvidedIdentity? {
+        switch (source["tls-certificate"], source["tls-key"]) {
+        case (nil, nil): return nil
+        case (let certificate?, let key?):
+            return ProvidedIdentity(certificatePath: certificate, keyPath: key)
+        default:
+            throw ConfigurationError("--tls-certificate and --tls-key go together")
+        }
+    }
+}
+
+extension ConfigurationSource {
+    /// The admin listener's address; `off` is none.
+    func admin(default fallback: String) throws(ConfigurationError) -> Address? {
+        let text = self["admin"] ?? fallback
+        return text == "off" ? nil : try SettingValue.address(text, setting: "admin")
+    }
+}
+
+extension Sidecar.Settings {
+    /// Reads the settings of `ratel serve`.
+    public init(_ source: ConfigurationSource) throws(ConfigurationError) {
+        self.init(
+            gateway: try GatewaySettings(source, listen: "0.0.0.0:8443"),
+            backend: try SettingValue.backend(
+                try source.required("backend"), setting: "backend"),
+            policy: PolicySource(path: try source.required("policy")),
+            attester: try AttesterSettings(source, default: .auto),
+            identity: try ProvidedIdentity.read(source),
+            admin: try source.admin(default: "127.0.0.1:9090"),
+            logging: try LoggingSettings(source))
+    }
+}
+
+extension ClientHelper.Settings {
+    /// Reads the settings of `ratel connect`.
+    public init(_ source: ConfigurationSource) throws(ConfigurationError) {
+        self.init(
+            gateway: try GatewaySettings(source, listen: "127.0.0.1:8080"),
+            server: try SettingValue.address(try source.required("server"), setting: "server"),
+            policy: PolicySource(path: try source.required("policy")),
+            attester: try AttesterSettings(source, default: .none),
+            identity: try ProvidedIdentity.read(source),
+            admin: try source.admin(default: "off"),
+            logging: try LoggingSettings(source))
+    }
+}

@@ -1,0 +1,148 @@
+internal import Appraisal
+internal import Keys
+internal import Loop
+internal import RATS
+
+/// The commands that look at Evidence once and say what they found: `attest`, `verify` and
+/// `policy`.
+public enum Inspector {
+    /// What a command prints and how it ends.
+    public struct Finding: Sendable {
+        /// For standard output.
+        public var output = ""
+        /// For standard error.
+        public var notice = ""
+        /// 0 admitted or done, 1 refused, 2 nobody to ask.
+        public var status: Int32 = 0
+    }
+
+    /// This machine's Evidence, over `nonce` or a random one; written to `out` when there is one.
+    public static func attest(
+        _ source: ConfigurationSource, nonce: String?, out: String?, json: Bool
+    ) throws(ConfigurationError) -> Finding {
+        let nonce = try parse(nonce: nonce)
+        let settings = try AttesterSettings(source, default: .auto)
+        guard let attester = try settings.make(LoggingSettings.quiet.logger("attest")) else {
+            throw ConfigurationError("--attester none: there is nothing to show")
+        }
+        do throws(Refusal) {
+            let file = try EvidenceFile(from: attester, nonce: nonce)
+            let evidence = try file.authenticate()
+            if let out, !System.writeFile(out, file.text) {
+                throw Refusal(
+                    "evidence.file.unwritable", .configuration, field: "--out",
+                    expected: "a writable path", got: out, remedy: "choose another path")
+            }
+            let document = EvidenceReport.json(evidence).serialised(pretty: true) + "\n"
+            return Finding(output: json ? document : EvidenceReport.table(evidence))
+        } catch {
+            return show(.refused(error), json: json)
+        }
+    }
+
+    /// Appraises a server, or a file of Evidence, under the policy of a file.
+    public static func verify(
+        _ source: ConfigurationSource, subject: String, policy: String, nonce: String?,
+        anyNonce: Bool, json: Bool
+    ) throws(ConfigurationError) -> Finding {
+        let logger = LoggingSettings.quiet.logger("verify")
+        let policy = try PolicySource(path: policy).load(logger)
+        if let bytes = System.readFile(subject, limit: EvidenceFile.maximumSize) {
+            return try verify(bytes, policy, nonce: nonce, anyNonce: anyNonce, json: json)
+        }
+        let server = try SettingValue.address(subject, setting: "server")
+        let attester = try AttesterSettings(source, default: .none).make(logger)
+        return show(
+            try PeerInspector.ask(server, policy: policy, attester: attester), json: json)
+    }
+
+    private static func verify(
+        _ bytes: [UInt8], _ policy: AppraisalPolicy, nonce: String?, anyNonce: Bool, json: Bool
+    ) throws(ConfigurationError) -> Finding {
+        let expected = try parse(nonce: nonce)
+        guard expected != nil || anyNonce else {
+            throw ConfigurationError(
+                "a file needs --nonce HEX, the nonce that you chose, or --any-nonce")
+        }
+        do throws(Refusal) {
+            let file = try EvidenceFile(parsing: bytes)
+            if let expected, !ConstantTime.equal(expected, file.nonce) {
+                throw Refusal(
+                    "evidence.file.nonce", .binding, field: "nonce",
+                    expected: Hex.encode(expected), got: Hex.encode(file.nonce),
+                    remedy: "ask the machine for Evidence over your nonce")
+            }
+            return show(.admitted(try file.appraise(policy, now: System.now)), json: json)
+        } catch {
+            return show(.refused(error), json: json)
+        }
+    }
+
+    /// A policy that admits what a server, or a file of Evidence, shows now.
+    public static func makePolicy(
+        from subject: String, name: String
+    ) throws(ConfigurationError) -> Finding {
+        let outcome: PeerInspector.Outcome
+        if let bytes = System.readFile(subject, limit: EvidenceFile.maximumSize) {
+            outcome = look(at: bytes)
+        } else {
+            let address = try SettingValue.address(subject, setting: "server")
+            outcome = try PeerInspector.ask(address, policy: nil, attester: nil)
+        }
+        guard case .inspected(let evidence, let configuration) = outcome else {
+            var finding = show(outcome, json: false)
+            finding.notice += finding.output
+            finding.output = ""
+            if finding.status == 0 { finding.status = 1 }
+            return finding
+        }
+        return Finding(
+            output: PolicyWriter.yaml(name: name, evidence: evidence),
+            notice: EvidenceReport.table(evidence) + "configuration: "
+                + String(decoding: configuration, as: UTF8.self) + "\n")
+    }
+
+    private static func look(at bytes: [UInt8]) -> PeerInspector.Outcome {
+        do throws(Refusal) {
+            let file = try EvidenceFile(parsing: bytes)
+            return .inspected(try file.authenticate(), configuration: file.configuration)
+        } catch {
+            return .refused(error)
+        }
+    }
+
+    /// A policy in words; throws what is wrong with it.
+    public static func explainPolicy(_ path: String) throws(ConfigurationError) -> Finding {
+        let policy = try PolicySource(path: path).load(LoggingSettings.quiet.logger("policy"))
+        return Finding(output: PolicyExplanation.text(policy) + "\n")
+    }
+
+    private static func show(_ outcome: PeerInspector.Outcome, json: Bool) -> Finding {
+        switch outcome {
+        case .admitted(let result):
+            finding(EvidenceReport.table(result), EvidenceReport.json(result), json, status: 0)
+        case .refused(let refusal):
+            finding(EvidenceReport.table(refusal), EvidenceReport.json(refusal), json, status: 1)
+        case .inspected(let evidence, _):
+            finding(
+                EvidenceReport.table(evidence), EvidenceReport.json(evidence), json, status: 1)
+        case .unreachable(let why):
+            Finding(notice: "ratel: \(why)\n", status: 2)
+        }
+    }
+
+    private static func finding(
+        _ table: String, _ document: JSONValue, _ json: Bool, status: Int32
+    ) -> Finding {
+        Finding(
+            output: json ? document.serialised(pretty: true) + "\n" : table, status: status)
+    }
+
+    private static func parse(nonce text: String?) throws(ConfigurationError) -> [UInt8]? {
+        guard let text else { return nil }
+        guard let nonce = Hex.decode(text), nonce.count == EvidenceFile.nonceSize else {
+            throw ConfigurationError("--nonce: expected 64 hexadecimal digits, got \(text)")
+        }
+        return nonce
+    }
+}
