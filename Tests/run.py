@@ -23,7 +23,6 @@ def main():
         ),
         "end-to-end": lambda: script(("Tests/EndToEnd/run.py", BUILD / "debug" / "ratel")),
         "allocations": allocations,
-        "allocations": allocations,
     }
     chosen = sys.argv[1:] or list(suites)
     if command(["swift", "build", "--build-tests"]) != 0:
@@ -81,12 +80,6 @@ def swift_tests():
         failed = 1
     print(f"  {passed} passed, {failed} failed, {skipped} skipped", flush=True)
     return passed, failed
-
-
-def allocations():
-    if command(["swift", "build", "-c", "release", "--product", "ratel"]) != 0:
-        return 0, 1
-    return script(("Tests/Allocations/run.py", BUILD / "release" / "ratel"))
 
 
 def script(*scripts):
