@@ -111,7 +111,9 @@ def software_tpm(directory, name="swtpm"):
     command += ["--server", f"type=unixio,path={path}", "--ctrl", f"type=unixio,path={path}.ctrl"]
     command += ["--flags", "not-need-init,startup-clear"]
     process = Process(name, command, directory)
-    wait_until(path.exists, 10, "the software TPM")
+    control = pathlib.Path(f"{path}.ctrl")
+    wait_until(lambda: path.exists() and control.exists(), 10, "the software TPM")
+    time.sleep(0.05)  # A name is there before its socket listens.
     process.tcti = f"swtpm:path={path}"
     return process
 

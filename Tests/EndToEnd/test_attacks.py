@@ -30,12 +30,23 @@ class Mutual:
             self.run("attest", "--tcti", self.client_tpm.tcti, "--out", evidence)
             self.client_policy = self.save("client.yaml", self.run("policy", "init", evidence))
             self.serve = self.start(
-                "serve", "serve", "--listen", f"127.0.0.1:{self.serve_port}", "--backend",
-                f"http://127.0.0.1:{self.backend.port}", "--policy", self.client_policy,
-                "--tcti", self.server_tpm.tcti, "--admin", "off")
+                "serve",
+                "serve",
+                "--listen",
+                f"127.0.0.1:{self.serve_port}",
+                "--backend",
+                f"http://127.0.0.1:{self.backend.port}",
+                "--policy",
+                self.client_policy,
+                "--tcti",
+                self.server_tpm.tcti,
+                "--admin",
+                "off",
+            )
             self.serve.wait_for_port(self.serve_port)
             self.server_policy = self.save(
-                "server.yaml", self.run("policy", "init", f"127.0.0.1:{self.serve_port}"))
+                "server.yaml", self.run("policy", "init", f"127.0.0.1:{self.serve_port}")
+            )
             return self
         except BaseException:
             self.stack.close()
@@ -55,8 +66,15 @@ class Mutual:
 
     def verify(self, port, policy, *more):
         return self.attempt(
-            "verify", f"127.0.0.1:{port}", "--policy", policy, "--tcti", self.client_tpm.tcti,
-            "--json", *more)
+            "verify",
+            f"127.0.0.1:{port}",
+            "--policy",
+            policy,
+            "--tcti",
+            self.client_tpm.tcti,
+            "--json",
+            *more,
+        )
 
     def start(self, name, *words):
         return self.stack.enter_context(Process(name, [self.ratel, *words], self.directory))
@@ -64,16 +82,29 @@ class Mutual:
     def connect(self, name, target, policy):
         port = free_port()
         process = self.start(
-            name, "connect", f"127.0.0.1:{target}", "--policy", policy, "--tcti",
-            self.client_tpm.tcti, "--listen", f"127.0.0.1:{port}")
+            name,
+            "connect",
+            f"127.0.0.1:{target}",
+            "--policy",
+            policy,
+            "--tcti",
+            self.client_tpm.tcti,
+            "--listen",
+            f"127.0.0.1:{port}",
+        )
         process.wait_for_port(port)
         return port
 
     def intercept(self):
         port = free_port()
         process = self.start(
-            "intercept", "demo-intercept", "--listen", f"127.0.0.1:{port}", "--server",
-            f"127.0.0.1:{self.serve_port}")
+            "intercept",
+            "demo-intercept",
+            "--listen",
+            f"127.0.0.1:{port}",
+            "--server",
+            f"127.0.0.1:{self.serve_port}",
+        )
         process.wait_for_port(port)
         return port
 
@@ -86,9 +117,27 @@ class Mutual:
         key, leaf = self.directory / "thief.key", self.directory / "thief.pem"
         if not leaf.exists():
             subprocess.run(
-                ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
-                 "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", key, "-out", leaf,
-                 "-days", "1", "-subj", "/CN=thief"], check=True, capture_output=True)
+                [
+                    "openssl",
+                    "req",
+                    "-x509",
+                    "-newkey",
+                    "ec",
+                    "-pkeyopt",
+                    "ec_paramgen_curve:prime256v1",
+                    "-nodes",
+                    "-keyout",
+                    key,
+                    "-out",
+                    leaf,
+                    "-days",
+                    "1",
+                    "-subj",
+                    "/CN=thief",
+                ],
+                check=True,
+                capture_output=True,
+            )
         return leaf, key
 
 
@@ -147,8 +196,7 @@ def test_no_certificate_is_an_alert_and_never_reaches_the_backend(context):
 def test_a_certificate_without_evidence_is_a_403_that_names_it(context):
     with Mutual(context) as mutual, watched(context) as heard:
         for protocols in (None, ["http/1.1"]):
-            answer = ask(
-                mutual.serve_port, certificate=mutual.certificate(), protocols=protocols)
+            answer = ask(mutual.serve_port, certificate=mutual.certificate(), protocols=protocols)
             head, body = answer.split(b"\r\n\r\n", 1)
             assert head.startswith(b"HTTP/1.1 403 "), head
             error = json.loads(body)["error"]
@@ -158,8 +206,7 @@ def test_a_certificate_without_evidence_is_a_403_that_names_it(context):
 
 def test_application_bytes_before_the_exchange_reach_nobody(context):
     with Mutual(context) as mutual, watched(context) as heard:
-        answer = ask(
-            mutual.serve_port, certificate=mutual.certificate(), protocols=[ATTESTED])
+        answer = ask(mutual.serve_port, certificate=mutual.certificate(), protocols=[ATTESTED])
         assert b"200 OK" not in answer, answer
         assert heard == []
 
@@ -169,8 +216,7 @@ def test_other_protocols_and_versions_are_refused(context):
         certificate = mutual.certificate()
         answer = ask(mutual.serve_port, certificate=certificate, protocols=["h2"])
         assert b"NO_APPLICATION_PROTOCOL" in answer.upper().replace(b" ", b"_"), answer
-        answer = ask(
-            mutual.serve_port, certificate=certificate, version=ssl.TLSVersion.TLSv1_2)
+        answer = ask(mutual.serve_port, certificate=certificate, version=ssl.TLSVersion.TLSv1_2)
         assert b"PROTOCOL_VERSION" in answer.upper().replace(b" ", b"_"), answer
         # Control: the same caller with TLS 1.3 and no ALPN is answered, if only with a refusal.
         assert b" 403 " in ask(mutual.serve_port, certificate=certificate)
@@ -226,10 +272,23 @@ def test_a_swapped_key_is_refused_by_the_binding(context):
             policy = pathlib.Path(directory) / "anonymous.yaml"
             policy.write_text(ANONYMOUS)
             middle, port = free_port(), free_port()
-            intercept = [context.ratel, "demo-intercept", "--listen", f"127.0.0.1:{middle}",
-                         "--server", f"127.0.0.1:{stack.serve_port}"]
-            connect = [context.ratel, "connect", f"127.0.0.1:{middle}", "--policy", policy,
-                       "--listen", f"127.0.0.1:{port}"]
+            intercept = [
+                context.ratel,
+                "demo-intercept",
+                "--listen",
+                f"127.0.0.1:{middle}",
+                "--server",
+                f"127.0.0.1:{stack.serve_port}",
+            ]
+            connect = [
+                context.ratel,
+                "connect",
+                f"127.0.0.1:{middle}",
+                "--policy",
+                policy,
+                "--listen",
+                f"127.0.0.1:{port}",
+            ]
             with Process("intercept", intercept, directory) as one:
                 one.wait_for_port(middle)
                 with Process("connect", connect, directory) as two, watched(context) as heard:
@@ -245,8 +304,10 @@ def test_a_changed_pcr_is_refused_at_the_next_connection(context):
         assert mutual.verify(mutual.serve_port, mutual.server_policy).returncode == 0
         digest = "ab" * 32
         subprocess.run(
-            ["tpm2_pcrextend", "-T", mutual.server_tpm.tcti, f"4:sha256={digest}"], check=True,
-            capture_output=True)
+            ["tpm2_pcrextend", "-T", mutual.server_tpm.tcti, f"4:sha256={digest}"],
+            check=True,
+            capture_output=True,
+        )
         done = mutual.verify(mutual.serve_port, mutual.server_policy)
         refusal = json.loads(done.stdout)
         assert done.returncode == 1 and refusal["code"] == "tpm.pcr.mismatch", refusal
@@ -286,8 +347,16 @@ def test_simulated_evidence_is_refused_unless_written(context):
     with Mutual(context) as mutual, watched(context) as heard:
         port = free_port()
         process = mutual.start(
-            "simulated", "connect", f"127.0.0.1:{mutual.serve_port}", "--policy",
-            mutual.server_policy, "--attester", "simulated", "--listen", f"127.0.0.1:{port}")
+            "simulated",
+            "connect",
+            f"127.0.0.1:{mutual.serve_port}",
+            "--policy",
+            mutual.server_policy,
+            "--attester",
+            "simulated",
+            "--listen",
+            f"127.0.0.1:{port}",
+        )
         process.wait_for_port(port)
         assert "SIMULATED" in process.text()
         with Client(port) as client:

@@ -1,9 +1,10 @@
 """Messages with two readings are refused, whichever side sends them, and nothing is passed on."""
 
 import socket
+import ssl
 
 from backend import CHUNKED
-from wire import Client, ask, get
+from wire import Client, TLSClient, ask, get
 
 
 def request(*lines, start="POST / HTTP/1.1", host="Host: h", body=b""):
@@ -89,15 +90,15 @@ def ended(client):
     try:
         while data := client.socket.recv(65536):
             client.buffer += data
-    except ConnectionResetError:
+    except (ConnectionResetError, ssl.SSLError):
         pass
     return client.buffer == b""
 
 
-def check_request(context, name, data, status):
+def check_request(context, name, data, status, connect=None):
     seen = []
     context.backend.handler = lambda connection: seen.append(connection.head())
-    with Client(context.port, timeout=5) as client:
+    with connect() if connect else Client(context.port, timeout=5) as client:
         client.send(data + SMUGGLED)
         got = client.answer()
         assert got.status == status, f"{name}: {got.status} instead of {status}, {got.body}"
@@ -109,6 +110,19 @@ def check_request(context, name, data, status):
 def test_malformed_request_heads(context):
     for name, (data, status) in HEADS.items():
         assert not check_request(context, name, data, status), f"{name}: the backend saw it"
+
+
+def test_malformed_requests_at_the_sidecar(context):
+    """The same over TLS, past the helper: each proxy refuses for itself."""
+
+    def connect():
+        return TLSClient(context.stack.serve_port, timeout=5)
+
+    for name, (data, status) in HEADS.items():
+        assert not check_request(context, name, data, status, connect), name
+    for name, body in BODIES.items():
+        status = 431 if name == "endless trailers" else 400
+        check_request(context, name, request(CHUNKED_LINE, body=body), status, connect)
 
 
 def test_malformed_request_heads_a_byte_at_a_time(context):

@@ -1,6 +1,7 @@
 """HTTP/1.1 from the client's side, on a plain socket, with nothing smoothed over."""
 
 import socket
+import ssl
 
 
 class Answer:
@@ -113,6 +114,18 @@ class Client:
                 pass
             answer.body, self.buffer = self.buffer, b""
             answer.complete = answer.closed = True
+
+
+class TLSClient(Client):
+    """A caller without Evidence, as any TLS library makes one."""
+
+    def __init__(self, port, timeout=30):
+        super().__init__(port, timeout=timeout)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        # The certificate is self-signed, and who answers is not what is tested here.
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        context.set_alpn_protocols(["http/1.1"])
+        self.socket = context.wrap_socket(self.socket)
 
 
 def ask(port, request, method="GET", timeout=30, path=None):

@@ -42,10 +42,15 @@ final class SoftwareTPM {
                 + " --ctrl type=unixio,path=\(folder)/tpm.sock.ctrl"
                 + " --flags not-need-init,startup-clear >/dev/null 2>&1"
         )
-        for _ in 0..<500 where !FileManager.default.fileExists(atPath: "\(folder)/tpm.sock") {
-            usleep(10_000)
+        // swtpm makes the two sockets one after the other, and a name is there before its socket
+        // listens.
+        let sockets = ["\(folder)/tpm.sock", "\(folder)/tpm.sock.ctrl"]
+        func areThere() -> Bool {
+            sockets.allSatisfy { FileManager.default.fileExists(atPath: $0) }
         }
-        try #require(FileManager.default.fileExists(atPath: "\(folder)/tpm.sock"))
+        for _ in 0..<500 where !areThere() { usleep(10_000) }
+        try #require(areThere())
+        usleep(50_000)
     }
 
     func stop() {

@@ -27,13 +27,16 @@ IMPORTS = {
     "Appraisal": {"Bytes", "RATS", "Keys"},
     "RATLS": {"Bytes", "RATS", "Keys", "TLS", "Appraisal"},
     "Receipts": {"Bytes", "RATS", "Keys"},
-    "RatelCommand": {"Ratel", "ArgumentParser", "Logging"},
 }
-IMPORTS["Ratel"] = (set(IMPORTS) - {"Ratel", "RatelCommand"}) | {
+IMPORTS["Ratel"] = set(IMPORTS) | {
     "Logging",
     "Yams",
     "FoundationEssentials",
 }
+IMPORTS["RatelCommand"] = {"Ratel", "ArgumentParser", "Logging"}
+# What lies at the top; a stray file is easily committed with the rest.
+TOP = {".ci", ".gitignore", ".swift-format", "Helm", "Images", "LICENSE", "Makefile"}
+TOP |= {"Package.swift", "README.md", "Sources", "Tests"}
 SYSTEM = {"Glibc", "Synchronization"}
 # The modules at the edge of C and of the buffers.
 UNSAFE = {"Bytes", "Loop", "Keys", "TLS", "Attestation"}
@@ -67,6 +70,7 @@ def main():
             if path.parts[0] == "Sources":
                 findings += module_rules(path, text)
     findings += same_names(files)
+    findings += [f"{path}: does not belong here" for path in files if path.parts[0] not in TOP]
     findings += package_arrows()
     if "--no-format" not in sys.argv:
         findings += formatting(files)
