@@ -36,3 +36,18 @@ def test_pipelined_request_that_arrives_in_pieces(context):
         second = client.answer()
         assert second.body == b"/second", (second.status, second.body)
     assert seen == ["/first", "/second"], seen
+
+
+def test_large_read_behind_half_a_response_head(context):
+    body = bytes(range(256)) * 160
+
+    def handler(connection):
+        connection.request()
+        head = f"HTTP/1.1 200 OK\r\nX-Long: {'a' * 3000}\r\nContent-Length: {len(body)}\r\n"
+        connection.send(head.encode())
+        time.sleep(0.1)
+        connection.send(b"\r\n" + body)
+
+    context.backend.handler = handler
+    got = get(context.port)
+    assert got.status == 200 and got.complete and got.body == body, (got.status, len(got.body))
