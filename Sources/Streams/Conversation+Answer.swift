@@ -174,7 +174,10 @@ extension Conversation {
                 case .data: offset = segment.end
                 case .framing: buffer.remove(offset..<segment.end)
                 case .end, .needMore:
-                    if offset < buffer.count { buffer.truncate(to: offset) }
+                    if offset < buffer.count {
+                        answer.isUpstreamReusable = false
+                        buffer.truncate(to: offset)
+                    }
                     return sendAnswer(buffer, bodyBytes: offset)
                 }
             }
