@@ -1,15 +1,33 @@
 """Peers that follow no rule; whatever they do, the others are served and nothing is lost."""
 
+import os
+import subprocess
 import time
 
 from backend import answer, hello
-from harness import wait_until
+from harness import Process, free_port, scratch, wait_until
+from test_attacks import tls
 from wire import Client, get, post
 
 
 def check_serves(context):
     context.backend.handler = hello
     assert get(context.port).body == b"GET / 0"
+
+
+def sidecar(context, directory, policy, *more):
+    """A `serve` of its own with simulated Evidence; its callers are told apart by the policy."""
+    path = os.path.join(directory, "policy.yaml")
+    with open(path, "w") as file:
+        file.write(policy)
+    port = free_port()
+    process = Process(
+        "hostile", [
+            context.ratel, "serve", "--listen", f"127.0.0.1:{port}", "--backend",
+            f"http://127.0.0.1:{context.backend.port}", "--policy", path, "--attester",
+            "simulated", "--admin", "off", *more], directory)
+    process.port = port
+    return process
 
 
 def test_pipelined_request_that_arrives_in_pieces(context):
@@ -51,3 +69,33 @@ def test_large_read_behind_half_a_response_head(context):
     context.backend.handler = handler
     got = get(context.port)
     assert got.status == 200 and got.complete and got.body == body, (got.status, len(got.body))
+
+
+def test_refused_caller_is_not_kept(context):
+    with scratch() as directory, sidecar(
+        context, directory, "version: 1\npeers: [{name: s, simulated: true}]\n"
+    ) as serve:
+        serve.wait_for_port(serve.port)
+        certificate = make_certificate(directory)
+        with tls(serve.port, certificate=certificate, protocols=["http/1.1"]) as channel:
+            channel.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            received = b""
+            while piece := channel.recv(65536):
+                received += piece
+        assert received.startswith(b"HTTP/1.1 403 "), received[:200]
+        assert b"\r\nConnection: close\r\n" in received, received[:400]
+        # One that asks for nothing is let go long before a keep-alive would be.
+        with tls(serve.port, certificate=certificate, protocols=["http/1.1"]) as channel:
+            channel.settimeout(14)
+            started = time.monotonic()
+            assert channel.recv(1) == b""
+            assert time.monotonic() - started < 13
+
+
+def make_certificate(directory):
+    key, leaf = os.path.join(directory, "peer.key"), os.path.join(directory, "peer.pem")
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
+         "-nodes", "-keyout", key, "-out", leaf, "-days", "1", "-subj", "/CN=peer"],
+        check=True, capture_output=True)
+    return leaf, key
