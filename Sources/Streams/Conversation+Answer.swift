@@ -10,19 +10,27 @@ extension Conversation {
             return
         }
         guard stage == .exchanging else { return dropUpstream() }
-        holdAnswer(buffer)
-        processAnswer()
-    }
-
-    private func holdAnswer(_ buffer: consuming Buffer) {
         guard var kept = answerHeld.take() else {
             answerHeld = consume buffer
-            return
+            return processAnswer()
         }
+        var rest = buffer
         kept.compact()
-        let fits = kept.append(buffer.bytes) == buffer.count
+        rest.consume(kept.append(rest.bytes))
         answerHeld = consume kept
-        // Only a head is collected, and a head that outgrows a buffer is over its limit.
+        answer.hasMore = !rest.isEmpty
+        processAnswer()
+        // Not so for the next answer on this connection: what is left then belongs to nobody.
+        if stage == .exchanging, answer.hasMore { takeRest(rest) }
+    }
+
+    /// The head is complete and longer than what was kept of it, so the rest of the read fits now.
+    private func takeRest(_ rest: consuming Buffer) {
+        answer.hasMore = false
+        guard var kept = answerHeld.take() else { return upstreamDidReceive(rest) }
+        kept.compact()
+        let fits = kept.append(rest.bytes) == rest.count
+        answerHeld = consume kept
         if !fits { fail(.badAnswer("a head of at most \(limits.maxHeadBytes) bytes", "more")) }
     }
 
@@ -166,7 +174,10 @@ extension Conversation {
                 case .data: offset = segment.end
                 case .framing: buffer.remove(offset..<segment.end)
                 case .end, .needMore:
-                    if offset < buffer.count { buffer.truncate(to: offset) }
+                    if offset < buffer.count {
+                        answer.isUpstreamReusable = false
+                        buffer.truncate(to: offset)
+                    }
                     return sendAnswer(buffer, bodyBytes: offset)
                 }
             }
@@ -225,7 +236,7 @@ extension Conversation {
         let closes = answer.closes || !request.isComplete || isDraining || request.wantsClose
         if let link = upstream {
             upstream = nil
-            if answer.isUpstreamReusable, request.isComplete, !clientEnded {
+            if answer.isUpstreamReusable, !answer.hasMore, request.isComplete, !clientEnded {
                 link.pool.with { $0.giveBack(link) }
             } else {
                 link.discard()

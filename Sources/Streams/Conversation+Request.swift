@@ -69,6 +69,8 @@ extension Conversation {
             if skim.consumed < buffer.count {
                 keepPipelined(buffer.bytes.extracting(skim.consumed..<buffer.count))
                 buffer.truncate(to: skim.consumed)
+                // What comes next belongs behind it, and there is room for one buffer only.
+                downstream.pause()
             }
             noteRequest(bytes: skim.consumed, finished: skim.finished)
         } catch {

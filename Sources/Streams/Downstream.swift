@@ -41,13 +41,18 @@ public final class Downstream: Link {
     }
 
     public override func didOpen() {
-        opening?.close()
-        opening = nil
+        // A refused caller has no more time than one that says nothing.
+        if refusal == nil {
+            opening?.close()
+            opening = nil
+        }
         let handler: any RequestHandler =
             if let refusal { RefusingHandler(refusal) } else { service.makeHandler(for: self) }
         let conversation = Conversation(downstream: self, handler: handler)
         self.conversation = conversation
         borrowed = Borrowed(conversation)
+        // It hears its refusal once.
+        conversation.isDraining = refusal != nil
         conversation.begin()
     }
 

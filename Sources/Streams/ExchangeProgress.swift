@@ -47,6 +47,8 @@ struct AnswerProgress {
     var isUpstreamReusable = true
     /// The upstream has ended; what is held is all there is.
     var isUpstreamEnded = false
+    /// Of the present read, bytes are left that did not fit behind the head.
+    var hasMore = false
     var bytes: UInt64 = 0
     var firstByte: UInt64?
 }
