@@ -243,7 +243,7 @@ open class Link: Socket {
     public final func resume() {
         guard isPaused, !isClosing else { return }
         isPaused = false
-        if inbox != nil || !leftover.isEmpty { pump() }
+        if inbox != nil || !leftover.isEmpty || hasEndOfInput { pump() }
         if !isPaused, !isClosing, !didPeerEnd { startReading() }
     }
 
@@ -338,7 +338,8 @@ open class Link: Socket {
             leftover = []
             leftoverUsed = 0
         }
-        if hasEndOfInput, !isClosing { peerEnded() }
+        // The end, too, waits for the appetite: the consumer may not have used all before it.
+        if hasEndOfInput, !isPaused, !isClosing { peerEnded() }
         return true
     }
 
