@@ -43,7 +43,8 @@ def run(kind, filters):
 def run_command(kind, environment):
     """The end-to-end suites against a sanitized command; the harness looks for reports."""
     scratch = f".build-{kind[0]}san"
-    build = ["swift", "build", f"--sanitize={kind}", "--scratch-path", scratch, "--product", "ratel"]
+    build = ["swift", "build", f"--sanitize={kind}", "--scratch-path", scratch]
+    build += ["--product", "ratel"]
     if subprocess.run(build, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL).returncode:
         return False
     suites = [

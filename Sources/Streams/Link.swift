@@ -17,29 +17,29 @@ open class Link: Socket {
     /// Whether the consumer asked for no more plaintext.
     public private(set) final var isPaused = false
 
-    private final var session: TLSSession?
-    private final var isSecure = false
+    final var session: TLSSession?
+    final var isSecure = false
     /// A server's session begins with the caller's first byte: who only connects costs no TLS.
-    private final var awaitedContext: TLSContext?
-    private final var preamble: (any Preamble)?
+    final var awaitedContext: TLSContext?
+    final var preamble: (any Preamble)?
     /// Ciphertext that waits for the consumer, or for a buffer to decrypt into.
-    private final var inbox: Buffer?
+    final var inbox: Buffer?
     /// Plaintext that waits for a buffer to encrypt into.
-    private final var stalled: Buffer?
+    final var stalled: Buffer?
     /// A record of the consumer's that waits for this side's own messages to be sent.
-    private final var queued: Buffer?
+    final var queued: Buffer?
     /// What the peer sent behind its last preamble message, not delivered yet.
-    private final var leftover: [UInt8] = []
-    private final var leftoverUsed = 0
+    final var leftover: [UInt8] = []
+    final var leftoverUsed = 0
     /// close_notify was read; told once the leftover is delivered.
-    private final var hasEndOfInput = false
+    final var hasEndOfInput = false
     /// This side's own messages (preamble frames), sent before anything else.
-    private final var outbox: [UInt8] = []
-    private final var outboxSent = 0
-    private final var isFinishing = false
-    private final var hasFinished = false
-    private final var didPeerEnd = false
-    private final var isPumping = false
+    final var outbox: [UInt8] = []
+    final var outboxSent = 0
+    final var isFinishing = false
+    final var hasFinished = false
+    final var didPeerEnd = false
+    final var isPumping = false
 
     // MARK: What it tells
 
@@ -80,7 +80,7 @@ open class Link: Socket {
         if !isClosing { startReading() }
     }
 
-    private final func beginSession(_ context: TLSContext, _ serverName: String?) {
+    final func beginSession(_ context: TLSContext, _ serverName: String?) {
         do {
             session = try TLSSession(context, serverName: serverName)
         } catch {
@@ -108,7 +108,7 @@ open class Link: Socket {
         openDelivering([])
     }
 
-    private final func openDelivering(_ leftover: [UInt8]) {
+    final func openDelivering(_ leftover: [UInt8]) {
         preamble = nil
         phase = .open
         self.leftover = leftover
@@ -117,82 +117,7 @@ open class Link: Socket {
         if !isClosing { pump() }
     }
 
-    // MARK: Sending
-
-    /// Whether `send` may be called.
-    public final var isWritable: Bool {
-        phase == .open && !isWriting && !isClosing && !hasUnsent
-    }
-
-    private final var hasUnsent: Bool { stalled != nil || queued != nil || !outbox.isEmpty }
-
-    /// Sends at most one record's worth of application bytes.
-    ///
-    /// On `.pending`, `didBecomeWritable` follows, and nothing more may be sent before it.
-    public final func send(_ plaintext: consuming Buffer) -> WriteOutcome {
-        if isWriting || hasUnsent {
-            guard queued == nil else { return .failed(.canceled) }
-            queued = consume plaintext
-            return .pending
-        }
-        return sendNow(plaintext)
-    }
-
-    @inline(__always)
-    private final func sendNow(_ plaintext: consuming Buffer) -> WriteOutcome {
-        isSecure ? sendRecord(plaintext) : write(plaintext)
-    }
-
-    /// Sends this side's own message, of any length, before anything else.
-    public final func sendMessage(_ bytes: [UInt8]) {
-        outbox.append(contentsOf: bytes)
-        flushOutbox()
-    }
-
-    /// Ends this side's direction properly once what was sent is on its way; receiving goes on.
-    public final func finish() {
-        guard !isFinishing, !isClosing else { return }
-        isFinishing = true
-        if !isWriting && !hasUnsent { finishNow() }
-    }
-
-    private final func sendRecord(_ plaintext: consuming Buffer) -> WriteOutcome {
-        guard var output = lendBuffer() else {
-            stalled = consume plaintext
-            awaitBuffers()
-            return .pending
-        }
-        if session?.hasSpill == true { session!.takeSpill(into: &output) }
-        if let error = session!.encrypt(&plaintext, into: &output) {
-            breakOff(.tls(error))
-            return .failed(.canceled)
-        }
-        return write(output)
-    }
-
-    private final func flushOutbox() {
-        while !isWriting, !isClosing, stalled == nil, outboxSent < outbox.count {
-            guard var piece = lendBuffer() else { return awaitBuffers() }
-            let end = min(outboxSent + BufferPool.plaintextSize, outbox.count)
-            _ = piece.append(outbox.span.extracting(outboxSent..<end))
-            outboxSent = end
-            if case .failed(let error) = sendNow(piece) { return breakOff(.socket(error)) }
-        }
-        if outboxSent == outbox.count, !outbox.isEmpty {
-            outbox = []
-            outboxSent = 0
-        }
-    }
-
-    private final func finishNow() {
-        guard !hasFinished else { return }
-        hasFinished = true
-        if isSecure, session != nil, phase != .handshaking, var output = lendBuffer() {
-            session!.finish(into: &output)
-            _ = write(output)
-        }
-        finishWriting()
-    }
+    // MARK: Going on
 
     public final override func didDrain() {
         if hasUnsent {
@@ -202,20 +127,6 @@ open class Link: Socket {
         if isFinishing { return finishNow() }
         if phase == .handshaking { return continueHandshake() }
         if phase == .open { didBecomeWritable() }
-    }
-
-    private final func resumeSending() {
-        if let waiting = stalled.take() {
-            switch sendRecord(waiting) {
-            case .failed(let error): return breakOff(.socket(error))
-            case .pending: return
-            case .sent: break
-            }
-        }
-        flushOutbox()
-        guard !isWriting, !isClosing, stalled == nil, outbox.isEmpty, let next = queued.take()
-        else { return }
-        if case .failed(let error) = sendNow(next) { breakOff(.socket(error)) }
     }
 
     public final override func didRegainBuffers() {
@@ -275,90 +186,7 @@ open class Link: Socket {
         if phase == .handshaking { continueHandshake() } else { pump() }
     }
 
-    /// Rare: bytes are left of an earlier read, and reading was not stopped in time.
-    private final func appendToInbox(_ buffer: consuming Buffer) {
-        guard var kept = inbox.take() else { return }
-        kept.compact()
-        let taken = kept.append(buffer.bytes)
-        inbox = consume kept
-        if taken < buffer.count { didBreak(.refused(.noBuffer)) }
-    }
-
-    /// Decrypts and delivers until the ciphertext or the consumer's appetite runs out.
-    private final func pump() {
-        // A consumer may resume() from inside its delivery: the outer call goes on then.
-        guard !isPumping else { return }
-        isPumping = true
-        defer { isPumping = false }
-        // What came behind the last preamble message goes first, also when this very loop brought it.
-        while deliverLeftover(), !isPaused, !isClosing, phase != .finished,
-            var ciphertext = inbox.take()
-        {
-            guard var plaintext = lendBuffer() else {
-                inbox = consume ciphertext
-                stopReading()
-                return awaitBuffers()
-            }
-            let progress = session!.decrypt(&ciphertext, into: &plaintext)
-            var isExhausted = false
-            if case .wantsInput = progress { isExhausted = true }
-            if !isExhausted { inbox = consume ciphertext } else { _ = consume ciphertext }
-            if session?.hasSpill == true, !isWriting { flushSpill() }
-            if !plaintext.isEmpty { deliver(plaintext) } else { _ = consume plaintext }
-            if isClosing { return }
-            switch progress {
-            case .wantsInput, .full: break
-            case .ended:
-                inbox = nil
-                hasEndOfInput = true
-                _ = deliverLeftover()
-                return
-            case .failed(let error):
-                inbox = nil
-                return breakOff(.tls(error))
-            }
-        }
-        if !isPaused, !isClosing, inbox == nil, leftover.isEmpty, !didPeerEnd { startReading() }
-    }
-
-    /// Answers false when the consumer, or a buffer, is not ready for more.
-    private final func deliverLeftover() -> Bool {
-        while leftoverUsed < leftover.count {
-            guard !isPaused, !isClosing else { return false }
-            guard var buffer = lendBuffer() else {
-                awaitBuffers()
-                return false
-            }
-            let end = min(leftoverUsed + BufferPool.plaintextSize, leftover.count)
-            _ = buffer.append(leftover.span.extracting(leftoverUsed..<end))
-            leftoverUsed = end
-            didReceive(buffer)
-        }
-        if !leftover.isEmpty {
-            leftover = []
-            leftoverUsed = 0
-        }
-        // The end, too, waits for the appetite: the consumer may not have used all before it.
-        if hasEndOfInput, !isPaused, !isClosing { peerEnded() }
-        return true
-    }
-
-    @inline(__always)
-    private final func deliver(_ plaintext: consuming Buffer) {
-        if phase == .open {
-            didReceive(plaintext)
-        } else {
-            preamble?.receive(Array(copying: plaintext.bytes), on: self)
-        }
-    }
-
-    private final func flushSpill() {
-        guard var output = lendBuffer() else { return }
-        session!.takeSpill(into: &output)
-        if case .failed(let error) = write(output) { breakOff(.socket(error)) }
-    }
-
-    private final func continueHandshake() {
+    final func continueHandshake() {
         guard session != nil else { return }
         while !isWriting, !isClosing {
             guard var output = lendBuffer() else { return awaitBuffers() }
@@ -380,7 +208,7 @@ open class Link: Socket {
         }
     }
 
-    private final func peerEnded() {
+    final func peerEnded() {
         guard !didPeerEnd else { return }
         didPeerEnd = true
         stopReading()
@@ -397,7 +225,7 @@ open class Link: Socket {
         breakOff(.socket(error))
     }
 
-    private final func breakOff(_ error: LinkError) {
+    final func breakOff(_ error: LinkError) {
         let waiting = preamble
         preamble = nil
         waiting?.linkDidBreak(self)
