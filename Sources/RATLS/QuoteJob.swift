@@ -21,6 +21,11 @@ public struct QuoteJob: Sendable {
     let attestation: ExchangeSettings.Attestation
     let work: Work
 
+    /// Whether it makes Evidence; the other kind opens a credential that the peer made.
+    public var isQuote: Bool {
+        if case .quote = work { true } else { false }
+    }
+
     /// Asks the Attester and signs, or says why that failed.
     public func run() -> Result<Outcome, Refusal> {
         do throws(Refusal) {

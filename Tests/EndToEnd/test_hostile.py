@@ -4,9 +4,11 @@ import contextlib
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import threading
 import time
+from multiprocessing.pool import ThreadPool
 
 from backend import answer, hello
 from harness import Process, free_port, scratch, wait_until
@@ -88,9 +90,7 @@ def test_answer_that_comes_before_its_request_was_read(context):
         time.sleep(2)
 
     def passed():
-        page = get(context.stack.admin_port, "/metrics").body.decode()
-        name = "ratel_request_body_bytes_total "
-        return next(int(line[len(name):]) for line in page.splitlines() if line.startswith(name))
+        return int(metric(context, "ratel_request_body_bytes_total"))
 
     def offer(size):
         """Sends a body of this size; answers how much of it was passed on before it stood still."""
@@ -135,6 +135,90 @@ def test_body_and_end_in_one_read(context):
             client.socket.shutdown(socket.SHUT_WR)
             got = client.answer()
             assert got.body == f"POST /half {size}".encode(), (size, got.status, got.body)
+
+
+def challenger(port, address, then=b""):
+    """A caller at `address` that asks for Evidence and reads nothing."""
+    settings = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    settings.check_hostname = False
+    settings.verify_mode = ssl.CERT_NONE
+    settings.set_alpn_protocols([ATTESTED])
+    plain = socket.create_connection(("127.0.0.1", port), 10, (address, 0))
+    channel = settings.wrap_socket(plain)
+    # {1: nonce, 2: [simulated, TPM], 3: []}
+    body = b"\xa3\x01\x58\x20" + os.urandom(32) + b"\x02\x82\x01\x03\x03\x80"
+    channel.sendall(b"\x01" + len(body).to_bytes(3, "big") + body + then)
+    return channel
+
+
+def metric(context, name):
+    page = get(context.stack.admin_port, "/metrics").body.decode()
+    values = dict(line.split(" ", 1) for line in page.splitlines() if not line.startswith("#"))
+    return float(values[name])
+
+
+def test_flood_of_challenges_from_one_address(context):
+    """Others have their turn, and a caller that has left costs no quote."""
+    if context.stack.simulated:
+        print("    skipped: simulated quotes take no time")
+        return
+    page = "ratel_quote_seconds_count"
+    with ThreadPool(1) as pool:
+        time.sleep(4.5)  # Pooled connections are gone: the next request needs a quote.
+        context.stack.tpm.child.send_signal(signal.SIGSTOP)
+        try:
+            flood = [challenger(context.stack.serve_port, "127.0.0.2") for _ in range(180)]
+            honest = pool.apply_async(get, (context.port,))
+            time.sleep(0.5)
+        finally:
+            context.stack.tpm.child.send_signal(signal.SIGCONT)
+        before = metric(context, page)
+        assert honest.get(10).status == 200
+        ahead = metric(context, page) - before
+        print(f"    {ahead:.0f} quotes before the one of another address")
+        assert ahead < 20, ahead
+    for channel in flood:
+        channel.close()
+    check_serves(context)
+    context.stack.tpm.child.send_signal(signal.SIGSTOP)
+    try:
+        before = metric(context, page)
+        for _ in range(100):
+            challenger(context.stack.serve_port, "127.0.0.2").close()
+        time.sleep(0.5)
+    finally:
+        context.stack.tpm.child.send_signal(signal.SIGCONT)
+    time.sleep(2)
+    made = metric(context, page) - before
+    print(f"    {made:.0f} quotes for 100 callers that left")
+    assert made <= 5, made
+    check_serves(context)
+
+
+def test_bad_credential_does_not_make_the_process_unready(context):
+    """A peer's mistake is not this machine's."""
+
+    def ready():
+        return get(context.stack.admin_port, "/readyz").status
+
+    wait_until(lambda: ready() == 200, 5, "readiness")
+    # {1: bytes, 2: bytes}
+    bad = b"\xa2\x01\x44abcd\x02\x44efgh"
+    activation = b"\x05" + len(bad).to_bytes(3, "big") + bad
+    if context.stack.simulated:
+        print("    skipped: a simulated attester opens no credentials")
+        return
+    channel = challenger(context.stack.serve_port, "127.0.0.1")
+    channel.settimeout(10)
+    channel.recv(4)
+    while channel.recv(65536)[:1] != b"\x02":
+        pass
+    channel.sendall(activation)
+    end = time.monotonic() + 2.5
+    while time.monotonic() < end:
+        assert ready() == 200, get(context.stack.admin_port, "/readyz").body
+        time.sleep(0.1)
+    channel.close()
 
 
 def test_status_page_for_one_that_does_not_read(context):

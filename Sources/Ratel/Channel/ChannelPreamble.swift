@@ -3,6 +3,7 @@ internal import Loop
 internal import RATLS
 internal import RATS
 internal import Streams
+internal import Synchronization
 internal import TLS
 
 /// Runs the attestation exchange over one link and opens the link with what it earned.
@@ -13,6 +14,7 @@ final class ChannelPreamble: Preamble {
     private let channel: Channel
     private var exchange: Exchange?
     private var isOver = false
+    private let presence = Presence()
     /// Keeps a refused connection a moment, so that the peer can read why.
     private var linger: LoopTimer?
 
@@ -47,6 +49,7 @@ final class ChannelPreamble: Preamble {
 
     func linkDidBreak(_ link: Link) {
         isOver = true
+        presence.end()
         exchange = nil
         linger?.close()
         linger = nil
@@ -75,7 +78,9 @@ final class ChannelPreamble: Preamble {
             case .send(let bytes):
                 link.sendMessage(bytes)
             case .quote(let job):
-                channel.quotes.submit(job, to: link.loop.mailbox, then: resume(link, job))
+                channel.quotes.submit(
+                    job, of: link.callerAddress, isWanted: { [presence] in presence.isThere },
+                    to: link.loop.mailbox, then: resume(link, job))
             case .appraise(let job):
                 link.loop.offload({ job.run() }) { [self] outcome in
                     guard !isOver, !link.isClosing else { return }
@@ -140,6 +145,24 @@ final class ChannelPreamble: Preamble {
         // 1 s: many round trips, so that the result frame is read before the connection goes.
         timer.start(after: 1_000)
         linger = timer
+    }
+}
+
+/// Whether a connection still waits for what was asked for it; read from any thread.
+private final class Presence: Sendable {
+    private let hasEnded = Atomic<Bool>(false)
+
+    var isThere: Bool { !hasEnded.load(ordering: .relaxed) }
+
+    func end() { hasEnded.store(true, ordering: .relaxed) }
+}
+
+extension Link {
+    /// The peer's address without its port: what tells one caller from another.
+    fileprivate var callerAddress: String {
+        let address = (self as? Downstream)?.remote ?? peerAddress
+        guard case .ip(let host, _)? = address else { return "unix" }
+        return host
     }
 }
 
