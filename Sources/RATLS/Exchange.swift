@@ -41,7 +41,9 @@ public struct Exchange {
 
     /// How much may lie unread before the exchange is settled: the largest frame, and what a
     /// client may send right behind its last one (a TLS record's worth is plenty).
-    static let maxUnread = Frame.headerSize + 1024 * 1024 + 64 * 1024
+    static let maxUnread = Frame.headerSize + 1024 * 1024 + maxUnreadOutOfTurn
+    /// The same while no Evidence may come: any peer can make a server keep this much.
+    static let maxUnreadOutOfTurn = 64 * 1024
 
     let settings: ExchangeSettings
     let channel: ChannelFacts
@@ -102,16 +104,19 @@ public struct Exchange {
     public mutating func receive(_ bytes: [UInt8]) {
         guard failure == nil, !hasEnded || isSettled else { return }
         input.append(contentsOf: bytes)
-        if !isSettled, input.count - offset > Exchange.maxUnread {
-            fail(
-                ExchangeRules.refusal(
-                    "exchange.unread.too_long",
-                    "bytes before admission",
-                    expected: "up to \(Exchange.maxUnread)",
-                    got: "more"
-                )
+        if !isSettled { limitUnread(to: Exchange.maxUnread) }
+    }
+
+    private mutating func limitUnread(to limit: Int) {
+        guard input.count - offset > limit else { return }
+        fail(
+            ExchangeRules.refusal(
+                "exchange.unread.too_long",
+                "bytes before admission",
+                expected: "up to \(limit)",
+                got: "more"
             )
-        }
+        )
     }
 
     /// What to do next; call until it says `wait`, or until the exchange has ended.
@@ -134,7 +139,11 @@ public struct Exchange {
                 isJobRunning = true
                 return job
             }
-            if isJobRunning { return .wait }
+            if isJobRunning {
+                limitUnread(to: Exchange.maxUnreadOutOfTurn)
+                if failure == nil { return .wait }
+                continue
+            }
             if outgoing == .held, mayAttest {
                 beginQuote()
                 continue
@@ -144,7 +153,11 @@ public struct Exchange {
                 return .settled
             }
             do throws(Refusal) {
-                guard let frame = try Frame.decode(input[offset...]) else { return .wait }
+                guard let frame = try Frame.decode(input[offset...]) else {
+                    if !mayTakeEvidence { limitUnread(to: Exchange.maxUnreadOutOfTurn) }
+                    if failure == nil { return .wait }
+                    continue
+                }
                 offset += Frame.headerSize + frame.body.count
                 try handle(frame)
             } catch {

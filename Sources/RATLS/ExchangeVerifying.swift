@@ -30,6 +30,12 @@ extension Exchange {
         }
     }
 
+    /// Whether it is the peer's turn to send Evidence: a client's comes after it admitted this side.
+    var mayTakeEvidence: Bool {
+        guard case .awaitingEvidence = incoming else { return false }
+        return channel.role == .client || outgoing == .settled
+    }
+
     private mutating func handleEvidence(_ bytes: [UInt8]) throws(Refusal) {
         guard case .awaitingEvidence = incoming else {
             throw ExchangeRules.refusal(
@@ -39,7 +45,7 @@ extension Exchange {
                 got: "another"
             )
         }
-        guard channel.role == .client || outgoing == .settled else {
+        guard mayTakeEvidence else {
             throw ExchangeRules.refusal(
                 "exchange.evidence.early",
                 "evidence frame",

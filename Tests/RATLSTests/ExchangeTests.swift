@@ -85,6 +85,22 @@ struct ExchangeTests {
         #expect(clientEnd.isSettled && serverEnd.isSettled)
     }
 
+    @Test func nobodyFillsMemoryBeforeItsTurn() throws {
+        for (client, server) in [try Sample.mutual(), try Sample.oneWay()] {
+            var wire = Wire(client: client, server: server)
+            var end = Wire.End.running
+            wire.server.receive(wire.client.start())
+            wire.client.receive(wire.server.start())
+            // A frame of Evidence that may be as long as it says, but not now.
+            wire.server.receive([2, 0x0F, 0xFF, 0xFF])
+            for _ in 0..<4 {
+                wire.server.receive([UInt8](repeating: 0, count: 16 * 1024))
+                _ = Wire.drive(&wire.server, &end)
+            }
+            #expect(end.code == "exchange.unread.too_long")
+        }
+    }
+
     @Test func aSideWithoutAttesterIsRefusedAndLearnsWhy() throws {
         let (client, server) = try Sample.oneWay()
         var bare = server
