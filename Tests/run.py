@@ -75,6 +75,13 @@ def swift_tests():
     return passed, failed
 
 
+def allocations():
+    """Counted on an optimised build: the law is about the code that serves."""
+    if command(["swift", "build", "-c", "release", "--product", "ratel"]) != 0:
+        return 0, 1
+    return script(("Tests/Allocations/run.py", BUILD / "release" / "ratel"))
+
+
 def script(*scripts):
     """Runs Python scripts, each of which ends with a line that counts."""
     passed = failed = 0
