@@ -67,7 +67,8 @@ extension Link {
             leftover = []
             leftoverUsed = 0
         }
-        if hasEndOfInput, !isClosing { peerEnded() }
+        // The end, too, waits for the appetite: the consumer may not have used all before it.
+        if hasEndOfInput, !isPaused, !isClosing { peerEnded() }
         return true
     }
 

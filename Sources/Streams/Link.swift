@@ -154,7 +154,7 @@ open class Link: Socket {
     public final func resume() {
         guard isPaused, !isClosing else { return }
         isPaused = false
-        if inbox != nil || !leftover.isEmpty { pump() }
+        if inbox != nil || !leftover.isEmpty || hasEndOfInput { pump() }
         if !isPaused, !isClosing, !didPeerEnd { startReading() }
     }
 

@@ -1,12 +1,16 @@
 """Peers that follow no rule; whatever they do, the others are served and nothing is lost."""
 
+import contextlib
 import os
+import signal
+import socket
 import subprocess
+import threading
 import time
 
 from backend import answer, hello
 from harness import Process, free_port, scratch, wait_until
-from test_attacks import tls
+from test_attacks import ATTESTED, tls
 from wire import Client, get, post
 
 
@@ -71,6 +75,99 @@ def test_large_read_behind_half_a_response_head(context):
     assert got.status == 200 and got.complete and got.body == body, (got.status, len(got.body))
 
 
+def test_answer_that_comes_before_its_request_was_read(context):
+    """Bytes of the old request still wait for the backend: its connection is not lent again."""
+    answers = threading.Event()
+
+    def deaf(connection):
+        """Reads no body, and answers when told."""
+        connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.socket.recv(100)
+        answers.wait(10)
+        connection.send(answer(b"early"))
+        time.sleep(2)
+
+    def passed():
+        page = get(context.stack.admin_port, "/metrics").body.decode()
+        name = "ratel_request_body_bytes_total "
+        return next(int(line[len(name):]) for line in page.splitlines() if line.startswith(name))
+
+    def offer(size):
+        """Sends a body of this size; answers how much of it was passed on before it stood still."""
+        context.backend.handler = deaf
+        answers.clear()
+        channel = tls(context.stack.serve_port, protocols=["http/1.1"])
+        before, data = passed(), post("/", b"y" * size)
+        threading.Thread(target=send_all, args=(channel, data), daemon=True).start()
+        last, still = -1, 0
+        while still < 5:
+            time.sleep(0.05)
+            now = passed() - before
+            still, last = (still + 1, now) if now == last else (0, now)
+        return channel, last
+
+    channel, full = offer(64 << 20)
+    assert 0 < full < 64 << 20, full
+    channel.close()
+    # The last piece of this one is the first that the kernel does not take.
+    for size in (full - 8192, full - 1, full - 20000, full + 4000) * 2:
+        channel, taken = offer(size)
+        answers.set()
+        time.sleep(0.1)
+        with contextlib.suppress(OSError):
+            channel.sendall(b"GET /next HTTP/1.1\r\nHost: h\r\n\r\n")
+            time.sleep(0.2)
+        channel.close()
+        assert context.stack.serve.running(), (size, taken)
+    check_serves(context)
+
+
+def send_all(channel, data):
+    with contextlib.suppress(OSError):
+        channel.sendall(data)
+
+
+def test_body_and_end_in_one_read(context):
+    """A caller that has said everything is not one that has left."""
+    for size in (1, 1000, 15000):
+        with Client(context.port, timeout=10) as client:
+            client.send(post("/half", b"z" * size))
+            client.socket.shutdown(socket.SHUT_WR)
+            got = client.answer()
+            assert got.body == f"POST /half {size}".encode(), (size, got.status, got.body)
+
+
+def test_status_page_for_one_that_does_not_read(context):
+    before = context.stack.serve.resident()
+    with Client(context.stack.admin_port, timeout=0.5) as client:
+        with contextlib.suppress(OSError):
+            for _ in range(400):
+                client.send(b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n" * 400)
+        grown = context.stack.serve.resident() - before
+        assert grown < 8192, f"{grown} KiB more"
+
+
+def test_refused_caller_that_does_not_read(context):
+    """Refusals are larger than requests: they must not be collected for it."""
+    with scratch() as directory, sidecar(
+        context, directory, "version: 1\npeers: [{name: s, simulated: true}]\nmode: observe\n"
+    ) as serve:
+        serve.wait_for_port(serve.port)
+        before = serve.resident()
+        certificate = make_certificate(directory)
+        channel = tls(serve.port, certificate=certificate, protocols=["http/1.1"])
+        channel.settimeout(0.5)
+        flood = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n" * 600
+        try:
+            for _ in range(400):
+                channel.sendall(flood)
+        except (OSError, TimeoutError):
+            pass
+        grown = serve.resident() - before
+        assert grown < 8192, f"{grown} KiB more"
+        channel.close()
+
+
 def test_refused_caller_is_not_kept(context):
     with scratch() as directory, sidecar(
         context, directory, "version: 1\npeers: [{name: s, simulated: true}]\n"
@@ -90,6 +187,23 @@ def test_refused_caller_is_not_kept(context):
             started = time.monotonic()
             assert channel.recv(1) == b""
             assert time.monotonic() - started < 13
+
+
+def test_refusal_under_way_when_the_process_ends(context):
+    with scratch() as directory, sidecar(
+        context, directory, "version: 1\npeers: [{name: s, simulated: true}]\n"
+    ) as serve:
+        serve.wait_for_port(serve.port)
+        certificate = make_certificate(directory)
+        channels = []
+        for _ in range(8):
+            channel = tls(serve.port, certificate=certificate, protocols=[ATTESTED])
+            channel.sendall(b"\xff\x00\x00\x00")
+            channels.append(channel)
+        wait_until(lambda: serve.text().count("exchange.frame.unknown") >= 8, 5, "refusals")
+        assert serve.stop(signal.SIGTERM) == 0, serve.text()[-3000:]
+        for channel in channels:
+            channel.close()
 
 
 def make_certificate(directory):
