@@ -1,6 +1,6 @@
 """Runs every suite on one debug build and adds up; the last line is `N passed, N failed`.
 
-run.py [SUITE ...]        suites: swift tidy differential end-to-end allocations
+run.py [SUITE ...]        suites: swift tidy differential scenarios end-to-end allocations
 """
 
 import pathlib
@@ -21,6 +21,7 @@ def main():
         "differential": lambda: script(
             ("Tests/Differential/differential.py", BUILD / "debug" / "HTTPProbe")
         ),
+        "scenarios": lambda: script(("Tests/Scenarios/run.py", BUILD / "debug" / "ratel")),
         "end-to-end": lambda: script(("Tests/EndToEnd/run.py", BUILD / "debug" / "ratel")),
         "allocations": allocations,
     }
