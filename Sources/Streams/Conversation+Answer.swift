@@ -89,7 +89,7 @@ extension Conversation {
         var options = Forwarding.ResponseOptions()
         options.clientMinorVersion = request.clientMinorVersion
         options.dechunk = request.clientMinorVersion == 0
-        options.closing = request.wantsClose || isDraining || clientEnded || !request.isComplete
+        options.closing = request.wantsClose || closesSoon || clientEnded || !request.isComplete
         let forwarded = Forwarding.response(head, options)
         answer.status = head.status
         answer.isHeadSent = true
@@ -233,7 +233,7 @@ extension Conversation {
     }
 
     private func completeAnswer() {
-        let closes = answer.closes || !request.isComplete || isDraining || request.wantsClose
+        let closes = answer.closes || !request.isComplete || closesSoon || request.wantsClose
         if let link = upstream {
             upstream = nil
             if answer.isUpstreamReusable, !answer.hasMore, request.isComplete, !clientEnded {
@@ -289,7 +289,7 @@ extension Conversation {
     func respond(
         status: Int, contentType: String, body: [UInt8], failure: Failure? = nil
     ) {
-        let closes = request.wantsClose || !request.isComplete || isDraining || clientEnded
+        let closes = request.wantsClose || !request.isComplete || closesSoon || clientEnded
         answer.status = status
         answer.isHeadSent = true
         answer.firstByte = downstream.now - request.started

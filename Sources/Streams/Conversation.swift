@@ -42,6 +42,8 @@ final class Conversation {
     /// Bytes of the upstream that are not used yet: a partial head, or a body that waits.
     var answerHeld: Buffer?
     var isDraining = false
+    /// No request follows the present one.
+    var closesSoon: Bool { isDraining || downstream.remainingLife == 0 }
     /// The caller closed its sending side; the answer still goes out.
     var clientEnded = false
     /// The loop's time when a byte last moved.
@@ -217,7 +219,9 @@ final class Conversation {
 
     private var budget: UInt64? {
         switch stage {
-        case .head where held == nil: budgets.idle
+        case .head where held == nil:
+            // The first request is what the caller was admitted for, however short its admission.
+            answer.isHeadSent ? min(budgets.idle, downstream.remainingLife) : budgets.idle
         case .head: downstream.isWritable ? budgets.requestHead : budgets.gap
         case .connecting, .closed: nil
         case .exchanging:

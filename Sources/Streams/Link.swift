@@ -41,6 +41,15 @@ open class Link: Socket {
     final var didPeerEnd = false
     final var isPumping = false
 
+    /// When, on the loop's clock, the peer's admission ends: no request begins after it.
+    public final var expiresAt: UInt64?
+
+    /// Milliseconds that the peer's admission still lasts.
+    final var remainingLife: UInt64 {
+        guard let expiresAt else { return .max }
+        return expiresAt > now ? expiresAt - now : 0
+    }
+
     // MARK: What it tells
 
     /// Application bytes may flow from now on.

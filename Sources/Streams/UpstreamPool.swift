@@ -51,7 +51,11 @@ public final class UpstreamPool {
 
     /// Gives `conversation` an idle link, or starts a new one; it is told when the link is open.
     func acquire(for conversation: Conversation) {
-        if let link = idle.popLast() {
+        while let link = idle.popLast() {
+            guard link.remainingLife > 0 else {
+                link.discard()
+                continue
+            }
             metrics.upstreamReuses.add(1)
             link.lend(to: conversation)
             conversation.upstreamWasChosen(link)
@@ -85,7 +89,7 @@ public final class UpstreamPool {
 
     /// Takes a link back whose last exchange ended cleanly.
     func giveBack(_ link: Upstream) {
-        guard link.isWritable else { return link.discard() }
+        guard link.isWritable, link.remainingLife > 0 else { return link.discard() }
         idle.append(link)
         link.rest()
     }

@@ -290,6 +290,32 @@ def test_refusal_under_way_when_the_process_ends(context):
             channel.close()
 
 
+def test_admission_ends_with_its_age(context):
+    """A connection that is never idle is appraised again all the same, on either side."""
+    policy = "version: 1\npeers: [{name: s, simulated: true, max_age: %s}]\n"
+    for ages in (("1s", "1h"), ("1h", "1s")):
+        with scratch() as directory, sidecar(
+            context, directory, policy % ages[0], "--workers", "1"
+        ) as serve:
+            serve.wait_for_port(serve.port)
+            path, port = os.path.join(directory, "connect.yaml"), free_port()
+            with open(path, "w") as file:
+                file.write(policy % ages[1])
+            with Process(
+                "connect", [
+                    context.ratel, "connect", f"127.0.0.1:{serve.port}", "--policy", path,
+                    "--attester", "simulated", "--admin", "off", "--workers", "1",
+                    "--listen", f"127.0.0.1:{port}"], directory) as connect:
+                connect.wait_for_port(port)
+                end = time.monotonic() + 3.5
+                while time.monotonic() < end:
+                    assert get(port).body == b"GET / 0"
+                    time.sleep(0.05)
+                for side in (serve, connect):
+                    count = side.text().count(": admitted evidence=")
+                    assert 3 <= count <= 5, (ages, side.name, count)
+
+
 def make_certificate(directory):
     key, leaf = os.path.join(directory, "peer.key"), os.path.join(directory, "peer.pem")
     subprocess.run(

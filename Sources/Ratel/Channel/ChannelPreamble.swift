@@ -13,6 +13,8 @@ internal import TLS
 final class ChannelPreamble: Preamble {
     private let channel: Channel
     private var exchange: Exchange?
+    /// When the challenge was sent: the age of a result runs from there.
+    private var began: UInt64 = 0
     private var isOver = false
     private let presence = Presence()
     /// Keeps a refused connection a moment, so that the peer can read why.
@@ -34,6 +36,7 @@ final class ChannelPreamble: Preamble {
             peerSPKI: handshake.peerKey,
             // The link outlives its preamble, and so this exchange.
             export: { [unowned link] in link.export(label: $0, context: $1, count: 32) })
+        began = link.now
         var exchange = Exchange(settings: channel.settings, channel: facts, now: System.now)
         let challenge = exchange.start()
         self.exchange = exchange
@@ -126,6 +129,7 @@ final class ChannelPreamble: Preamble {
             if case .attested(let result) = standing { result } else { nil }
         let caller = AdmittedCaller(name: name, tier: result?.tier.rawValue ?? "none")
         channel.admitted(link, caller, result)
+        link.expiresAt = result.map { began + UInt64($0.maxAge) * 1_000 }
         link.open(passage, leftover: leftover)
     }
 
