@@ -12,15 +12,36 @@ public enum Appraiser {
         public let reportData: [UInt8]
         /// The qualifying data of a TPM quote, 32 bytes.
         public let tpmQualifyingData: [UInt8]
+        /// What a Nitro document covers besides; without it such a document is refused.
+        public let nitro: Nitro?
+
+        /// What a Nitro document covers besides report_data: protocol.md, "Binding".
+        public struct Nitro: Sendable, Equatable {
+            /// The root, 48 bytes.
+            public let nonce: [UInt8]
+            /// The SubjectPublicKeyInfo of the binding key, DER.
+            public let publicKey: [UInt8]
+
+            /// Pairs the two, which must not be empty.
+            public init(nonce: [UInt8], publicKey: [UInt8]) {
+                precondition(
+                    !nonce.isEmpty && !publicKey.isEmpty,
+                    "an empty expectation would compare with nothing"
+                )
+                self.nonce = nonce
+                self.publicKey = publicKey
+            }
+        }
 
         /// Collects the values, which must have their lengths.
-        public init(reportData: [UInt8], tpmQualifyingData: [UInt8]) {
+        public init(reportData: [UInt8], tpmQualifyingData: [UInt8], nitro: Nitro? = nil) {
             precondition(
                 reportData.count == 64 && tpmQualifyingData.count == 32,
                 "an expectation of another length would compare with nothing"
             )
             self.reportData = reportData
             self.tpmQualifyingData = tpmQualifyingData
+            self.nitro = nitro
         }
     }
 
@@ -150,13 +171,20 @@ public enum Appraiser {
         }
         var authentic: [AuthenticEvidence] = []
         for evidence in submission.evidence {
-            authentic.append(try authenticate(evidence, expected: expected))
+            authentic.append(
+                try authenticate(
+                    evidence,
+                    endorsements: submission.endorsements,
+                    expected: expected
+                )
+            )
         }
         return authentic
     }
 
     private static func authenticate(
         _ evidence: Evidence,
+        endorsements: [Endorsement],
         expected: ExpectedBinding
     ) throws(Refusal) -> AuthenticEvidence {
         guard let format = EvidenceFormat(mediaType: evidence.mediaType),
@@ -174,6 +202,13 @@ public enum Appraiser {
         switch format {
         case .simulated: return try SimulatedEvidence.authenticate(evidence, expected: expected)
         case .tpm: return try TPMEvidence.authenticate(evidence, expected: expected)
+        case .snp:
+            return try SNPEvidence.authenticate(
+                evidence,
+                endorsements: endorsements,
+                expected: expected
+            )
+        case .nitro: return try NitroEvidence.authenticate(evidence, expected: expected)
         }
     }
 }

@@ -40,5 +40,7 @@ public struct AuthenticEvidence: Sendable {
     enum Detail: Sendable {
         case simulated
         case tpm(TPMEvidence)
+        case snp(SNPEvidence)
+        case nitro(NitroEvidence)
     }
 }

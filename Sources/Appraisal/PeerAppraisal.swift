@@ -21,21 +21,28 @@ struct PeerAppraisal {
         try step(0) { () throws(Refusal) in try checkTier() }
         try step(1) { () throws(Refusal) in try checkFormats() }
         try step(2) { () throws(Refusal) in try checkConfiguration() }
-        return try step(3) { () throws(Refusal) in try appraiseTPM() }
+        try step(3) { () throws(Refusal) in try appraiseEnclaves() }
+        return try step(4) { () throws(Refusal) in try appraiseTPM() }
+    }
+
+    private func appraiseEnclaves() throws(Refusal) {
+        for item in evidence {
+            switch item.detail {
+            case .snp(let snp):
+                guard let policy = peer.snp else { throw missing("snp") }
+                try SNPAppraisal(policy: policy, evidence: snp, now: now).run()
+            case .nitro(let nitro):
+                guard let policy = peer.nitro else { throw missing("nitro") }
+                try NitroAppraisal(policy: policy, evidence: nitro, now: now).run()
+            case .simulated, .tpm: continue
+            }
+        }
     }
 
     private func appraiseTPM() throws(Refusal) -> ActivationRequest? {
         for item in evidence {
             guard case .tpm(let tpm) = item.detail else { continue }
-            guard let policy = peer.tpm else {
-                throw refusal(
-                    "policy.tpm.missing",
-                    "tpm",
-                    "a section `tpm`",
-                    "none",
-                    "write what the TPM has to show"
-                )
-            }
+            guard let policy = peer.tpm else { throw missing("tpm") }
             let appraisal = TPMAppraisal(
                 policy: policy,
                 evidence: tpm,
@@ -46,6 +53,16 @@ struct PeerAppraisal {
             if let request = try appraisal.run() { return request }
         }
         return nil
+    }
+
+    private func missing(_ section: String) -> Refusal {
+        refusal(
+            "policy.\(section).missing",
+            section,
+            "a section `\(section)`",
+            "none",
+            "write what the \(section) Evidence has to show"
+        )
     }
 
     private func step<Value>(

@@ -3,8 +3,18 @@
 /// Refused: integers and lengths longer than needed, indefinite lengths, map keys out of order or
 /// twice, text that is not UTF-8, floats and other simple values, nesting past `maxDepth`, more
 /// items than `maxItems`, bytes behind the item. One byte string thus has at most one meaning, and
-/// one meaning one byte string, so that a hash over either is the same statement.
+/// one meaning one byte string, so that a hash over either is the same statement. Documents that
+/// others made need more leave: `Rules.anyOrder`.
 public struct CBORDecoder: Sendable {
+    /// Which encodings are read.
+    public enum Rules: Sendable {
+        /// The deterministic one only.
+        case deterministic
+        /// Also maps in any order of distinct keys, and maps and arrays of indefinite length
+        /// (RFC 8949 section 3.2.2), for documents whose signature covers the bytes as sent.
+        case anyOrder
+    }
+
     /// How deep items may nest: the deepest message (a collection inside Evidence inside a
     /// collection) uses 7; 16 leaves room.
     public static let maxDepth = 16
@@ -13,18 +23,25 @@ public struct CBORDecoder: Sendable {
     public static let maxItems = 16 * 1024
 
     private let input: [UInt8]
+    private let rules: Rules
     private var offset = 0
     private var items = 0
 
     /// The one item that `bytes` hold.
-    public static func decode(_ bytes: [UInt8]) throws(CBORError) -> CBORValue {
-        var decoder = CBORDecoder(input: bytes)
+    public static func decode(
+        _ bytes: [UInt8],
+        rules: Rules = .deterministic
+    ) throws(CBORError) -> CBORValue {
+        var decoder = CBORDecoder(input: bytes, rules: rules)
         let value = try decoder.item(depth: 0)
         guard decoder.offset == bytes.count else { throw decoder.error(.trailingBytes) }
         return value
     }
 
-    private init(input: [UInt8]) { self.input = input }
+    private init(input: [UInt8], rules: Rules) {
+        self.input = input
+        self.rules = rules
+    }
 
     private mutating func item(depth: Int) throws(CBORError) -> CBORValue {
         guard depth < CBORDecoder.maxDepth else { throw error(.tooDeep) }
@@ -33,6 +50,9 @@ public struct CBORDecoder: Sendable {
         guard let initial = input[safe: offset] else { throw error(.truncated) }
         let major = initial >> 5
         if major == 7 { return try simple(initial) }
+        if rules == .anyOrder, initial == 0x9F || initial == 0xBF {
+            return try indefinite(initial, depth: depth)
+        }
         let argument = try argument()
         switch major {
         case 0: return .unsigned(argument)
@@ -63,20 +83,52 @@ public struct CBORDecoder: Sendable {
     ) throws(CBORError) -> [CBORValue.Entry] {
         guard count <= UInt64(input.count - offset) / 2 else { throw error(.truncated) }
         var entries: [CBORValue.Entry] = []
-        var previous: Range<Int>?
-        for _ in 0..<count {
-            let start = offset
-            let key = try item(depth: depth + 1)
-            let range = start..<offset
-            if let previous {
-                guard input[previous].lexicographicallyPrecedes(input[range]) else {
-                    throw CBORError(.keyOrder, offset: start)
-                }
-            }
-            previous = range
-            entries.append(CBORValue.Entry(key, try item(depth: depth + 1)))
-        }
+        var keys = SeenKeys()
+        for _ in 0..<count { entries.append(try entry(&keys, depth: depth)) }
         return entries
+    }
+
+    private mutating func indefinite(_ initial: UInt8, depth: Int) throws(CBORError) -> CBORValue {
+        offset += 1
+        var values: [CBORValue] = []
+        var entries: [CBORValue.Entry] = []
+        var keys = SeenKeys()
+        while input[safe: offset] != 0xFF {
+            if initial == 0x9F {
+                values.append(try item(depth: depth + 1))
+            } else {
+                entries.append(try entry(&keys, depth: depth))
+            }
+        }
+        offset += 1
+        return initial == 0x9F ? .array(values) : .map(entries)
+    }
+
+    // The keys of one map so far: the last under the one rule, all under the other.
+    private struct SeenKeys {
+        var last: ArraySlice<UInt8>?
+        var all: Set<ArraySlice<UInt8>> = []
+    }
+
+    private mutating func entry(
+        _ keys: inout SeenKeys,
+        depth: Int
+    ) throws(CBORError) -> CBORValue.Entry {
+        let start = offset
+        let key = try item(depth: depth + 1)
+        let encoded = input[start..<offset]
+        switch rules {
+        case .deterministic:
+            if let last = keys.last, !last.lexicographicallyPrecedes(encoded) {
+                throw CBORError(.keyOrder, offset: start)
+            }
+            keys.last = encoded
+        case .anyOrder:
+            guard keys.all.insert(encoded).inserted else {
+                throw CBORError(.keyOrder, offset: start)
+            }
+        }
+        return CBORValue.Entry(key, try item(depth: depth + 1))
     }
 
     private mutating func argument() throws(CBORError) -> UInt64 {

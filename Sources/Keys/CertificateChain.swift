@@ -20,7 +20,8 @@ public enum CertificateChain {
     /// Accepts `leaf` when a path leads from it to one of `anchors` at the Unix time `now`.
     ///
     /// An anchor need not be self-signed: whoever pins an intermediate trusts just that. The path
-    /// has at most 8 certificates between. Errors: `chain`, with the library's reason and depth.
+    /// has at most 8 certificates between. Errors: `chain` or `revoked`, with the library's
+    /// reason and depth.
     public static func validate(
         _ leaf: Certificate,
         intermediates: [Certificate] = [],
@@ -65,7 +66,8 @@ public enum CertificateChain {
         guard unsafe X509_verify_cert(context) == 1 else {
             let code = unsafe X509_STORE_CTX_get_error(context)
             let depth = unsafe X509_STORE_CTX_get_error_depth(context)
-            throw unsafe KeyError(.chain, "certificate: \(words(code)) (depth \(depth))")
+            let reason: KeyError.Reason = code == X509_V_ERR_CERT_REVOKED ? .revoked : .chain
+            throw unsafe KeyError(reason, "certificate: \(words(code)) (depth \(depth))")
         }
     }
 

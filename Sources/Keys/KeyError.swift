@@ -12,6 +12,8 @@ public struct KeyError: Error, Equatable, Sendable, CustomStringConvertible {
         case signature
         /// A certificate chain does not verify.
         case chain
+        /// A certificate of a chain was revoked by its issuer.
+        case revoked
         /// The library failed where it should not.
         case library
     }

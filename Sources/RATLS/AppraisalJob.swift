@@ -90,7 +90,8 @@ public struct AppraisalJob: Sendable {
         )
         return Appraiser.ExpectedBinding(
             reportData: Binding.reportData(root: root, manifest: manifest),
-            tpmQualifyingData: Binding.tpmQualifyingData(root: root)
+            tpmQualifyingData: Binding.tpmQualifyingData(root: root),
+            nitro: .init(nonce: root, publicKey: body.bindingKey)
         )
     }
 }

@@ -24,6 +24,10 @@ public enum EvidenceKind: UInt8, Sendable, CaseIterable {
 public enum EvidenceFormat: String, Sendable, CaseIterable {
     /// A TPM 2.0 quote.
     case tpm
+    /// An AMD SEV-SNP attestation report.
+    case snp
+    /// An AWS Nitro attestation document.
+    case nitro
     /// A signature by a software key.
     case simulated
 
@@ -34,6 +38,8 @@ public enum EvidenceFormat: String, Sendable, CaseIterable {
     public var kind: EvidenceKind {
         switch self {
         case .tpm: .tpm
+        case .snp: .cpuTEE
+        case .nitro: .nitro
         case .simulated: .simulated
         }
     }

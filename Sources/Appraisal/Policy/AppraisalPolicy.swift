@@ -73,6 +73,10 @@ public struct PeerPolicy: Sendable {
     public let require: [EvidenceFormat: Int]
     /// What a TPM has to show; Evidence of a TPM without it is refused.
     public let tpm: TPMPolicy?
+    /// What an SEV-SNP guest has to show; Evidence of one without it is refused.
+    public let snp: SNPPolicy?
+    /// What a Nitro enclave has to show; Evidence of one without it is refused.
+    public let nitro: NitroPolicy?
     /// Whether a software key will do.
     public let simulated: Bool
     /// What the peer's effective configuration has to say.
@@ -85,6 +89,8 @@ public struct PeerPolicy: Sendable {
         maxAge: UInt32,
         require: [EvidenceFormat: Int],
         tpm: TPMPolicy?,
+        snp: SNPPolicy? = nil,
+        nitro: NitroPolicy? = nil,
         simulated: Bool,
         configuration: [ConfigurationConstraint]
     ) {
@@ -93,6 +99,8 @@ public struct PeerPolicy: Sendable {
         self.maxAge = maxAge
         self.require = require
         self.tpm = tpm
+        self.snp = snp
+        self.nitro = nitro
         self.simulated = simulated
         self.configuration = configuration
     }

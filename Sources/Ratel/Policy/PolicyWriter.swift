@@ -27,6 +27,8 @@ public enum PolicyWriter {
                 lines.append("    simulated: true        # a software key: proves nothing")
             case .tpm:
                 lines += tpm(item.claims)
+            case .snp, .nitro:
+                break
             }
         }
         return lines.joined(separator: "\n") + "\n"
