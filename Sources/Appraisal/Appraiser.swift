@@ -202,6 +202,9 @@ public enum Appraiser {
         switch format {
         case .simulated: return try SimulatedEvidence.authenticate(evidence, expected: expected)
         case .tpm: return try TPMEvidence.authenticate(evidence, expected: expected)
+        case .tdx, .sgx:
+            return try DCAPEvidence.authenticate(
+                evidence, format: format, endorsements: endorsements, expected: expected)
         case .snp:
             return try SNPEvidence.authenticate(
                 evidence,

@@ -40,6 +40,7 @@ public struct AuthenticEvidence: Sendable {
     enum Detail: Sendable {
         case simulated
         case tpm(TPMEvidence)
+        case dcap(DCAPEvidence)
         case snp(SNPEvidence)
         case nitro(NitroEvidence)
     }

@@ -28,6 +28,7 @@ struct PeerAppraisal {
     private func appraiseEnclaves() throws(Refusal) {
         for item in evidence {
             switch item.detail {
+            case .dcap(let dcap): try appraise(dcap, item.format)
             case .snp(let snp):
                 guard let policy = peer.snp else { throw missing("snp") }
                 try SNPAppraisal(policy: policy, evidence: snp, now: now).run()
@@ -36,6 +37,19 @@ struct PeerAppraisal {
                 try NitroAppraisal(policy: policy, evidence: nitro, now: now).run()
             case .simulated, .tpm: continue
             }
+        }
+    }
+
+    private func appraise(
+        _ evidence: DCAPEvidence, _ format: EvidenceFormat
+    ) throws(Refusal) {
+        let appraisal = DCAPAppraisal(evidence: evidence, now: now)
+        if format == .tdx {
+            guard let policy = peer.tdx else { throw missing("tdx") }
+            try appraisal.run(policy)
+        } else {
+            guard let policy = peer.sgx else { throw missing("sgx") }
+            try appraisal.run(policy)
         }
     }
 

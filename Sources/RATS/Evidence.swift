@@ -24,6 +24,10 @@ public enum EvidenceKind: UInt8, Sendable, CaseIterable {
 public enum EvidenceFormat: String, Sendable, CaseIterable {
     /// A TPM 2.0 quote.
     case tpm
+    /// A TDX quote.
+    case tdx
+    /// An SGX quote.
+    case sgx
     /// An AMD SEV-SNP attestation report.
     case snp
     /// An AWS Nitro attestation document.
@@ -38,7 +42,7 @@ public enum EvidenceFormat: String, Sendable, CaseIterable {
     public var kind: EvidenceKind {
         switch self {
         case .tpm: .tpm
-        case .snp: .cpuTEE
+        case .tdx, .sgx, .snp: .cpuTEE
         case .nitro: .nitro
         case .simulated: .simulated
         }

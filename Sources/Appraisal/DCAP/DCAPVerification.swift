@@ -45,7 +45,7 @@ struct DCAPVerification: Sendable {
         let identity = try QEIdentity(identityDocument)
         let qeLevel = try identity.level(of: quote)
 
-        try DCAPVerification.checkSignature(quote)
+        try quote.checkSignatures()
         let evaluated = try TCBEvaluation(info: info, pck: pck, quote: quote, qe: qeLevel)
         guard evaluated.status != .revoked else {
             throw DCAPRefusal.evidence(
@@ -76,32 +76,34 @@ struct DCAPVerification: Sendable {
         }
     }
 
-    /// The quoting enclave's report is signed by the PCK and names the attestation key.
+    /// The quoting enclave's report is signed by the PCK.
     private static func checkQE(_ quote: DCAPQuote, pckKey: PublicKey) throws(Refusal) {
         guard pckKey.verifies(raw: quote.qeReportSignature, over: quote.qeReport.bytes) else {
             throw DCAPRefusal.evidence(
                 "qe.signature", "QE report", "a signature by the PCK", "another")
-        }
-        let bound = Digest.sha256(quote.attestationKey + quote.qeAuthenticationData)
-        let expected = bound + [UInt8](repeating: 0, count: 32)
-        guard ConstantTime.equal(quote.qeReport.reportData, expected) else {
-            throw DCAPRefusal.evidence(
-                "qe.binding", "QE report_data", "the hash of the attestation key", "another")
-        }
-    }
-
-    private static func checkSignature(_ quote: DCAPQuote) throws(Refusal) {
-        let x = Array(quote.attestationKey[..<32])
-        let y = Array(quote.attestationKey[32...])
-        guard let key = try? PublicKey(curve: .p256, x: x, y: y),
-            key.verifies(raw: quote.signature, over: quote.signed)
-        else {
-            throw DCAPRefusal.evidence(
-                "quote.signature", "quote", "a signature by the attestation key", "another")
         }
     }
 }
 
 extension DCAPQuote {
     var isTDX: Bool { if case .tdx = body { true } else { false } }
+
+    /// What needs no certificate: the quote is signed by its attestation key, and the quoting
+    /// enclave's report names that key.
+    func checkSignatures() throws(Refusal) {
+        let bound = Digest.sha256(attestationKey + qeAuthenticationData)
+        let expected = bound + [UInt8](repeating: 0, count: 32)
+        guard ConstantTime.equal(qeReport.reportData, expected) else {
+            throw DCAPRefusal.evidence(
+                "qe.binding", "QE report_data", "the hash of the attestation key", "another")
+        }
+        let x = Array(attestationKey[..<32])
+        let y = Array(attestationKey[32...])
+        guard let key = try? PublicKey(curve: .p256, x: x, y: y),
+            key.verifies(raw: signature, over: signed)
+        else {
+            throw DCAPRefusal.evidence(
+                "quote.signature", "quote", "a signature by the attestation key", "another")
+        }
+    }
 }

@@ -73,6 +73,10 @@ public struct PeerPolicy: Sendable {
     public let require: [EvidenceFormat: Int]
     /// What a TPM has to show; Evidence of a TPM without it is refused.
     public let tpm: TPMPolicy?
+    /// What a trust domain has to show; Evidence of one without it is refused.
+    public let tdx: TDXPolicy?
+    /// What an SGX enclave has to show; Evidence of one without it is refused.
+    public let sgx: SGXPolicy?
     /// What an SEV-SNP guest has to show; Evidence of one without it is refused.
     public let snp: SNPPolicy?
     /// What a Nitro enclave has to show; Evidence of one without it is refused.
@@ -89,7 +93,7 @@ public struct PeerPolicy: Sendable {
         maxAge: UInt32,
         require: [EvidenceFormat: Int],
         tpm: TPMPolicy?,
-        snp: SNPPolicy? = nil,
+        tdx: TDXPolicy? = nil, sgx: SGXPolicy? = nil, snp: SNPPolicy? = nil,
         nitro: NitroPolicy? = nil,
         simulated: Bool,
         configuration: [ConfigurationConstraint]
@@ -99,6 +103,8 @@ public struct PeerPolicy: Sendable {
         self.maxAge = maxAge
         self.require = require
         self.tpm = tpm
+        self.tdx = tdx
+        self.sgx = sgx
         self.snp = snp
         self.nitro = nitro
         self.simulated = simulated

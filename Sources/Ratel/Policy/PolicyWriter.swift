@@ -27,7 +27,7 @@ public enum PolicyWriter {
                 lines.append("    simulated: true        # a software key: proves nothing")
             case .tpm:
                 lines += tpm(item.claims)
-            case .snp, .nitro:
+            case .tdx, .sgx, .snp, .nitro:
                 break
             }
         }
