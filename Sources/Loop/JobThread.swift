@@ -1,11 +1,11 @@
+internal import Bytes
 internal import CUV
-internal import Synchronization
 
 /// A thread that runs blocking jobs one after the other, for hardware that serialises anyway.
 @safe
 public final class JobThread: @unchecked Sendable {
     private let semaphore: UnsafeMutablePointer<uv_sem_t>
-    private let jobs = Mutex<[@Sendable () -> Void]>([])
+    private let jobs = Locked<[@Sendable () -> Void]>([])
     private let capacity: Int
 
     /// Starts the thread; at most `capacity` jobs wait at a time. It lives as long as the process.

@@ -1,11 +1,11 @@
+internal import Bytes
 internal import CUV
-internal import Synchronization
 
 /// The one way into an event loop from other threads: jobs run on the loop in the order posted.
 @safe
 public final class Mailbox: @unchecked Sendable {
     private let handle: UnsafeMutablePointer<uv_async_t>
-    private let state = Mutex(State())
+    private let state = Locked(State())
 
     private struct State {
         var jobs: [@Sendable () -> Void] = []

@@ -30,7 +30,7 @@ extension Exchange {
         }
     }
 
-    /// Whether it is the peer's turn to send Evidence: a client admits this side first.
+    /// Whether it is the peer's turn to send Evidence: a client's comes after admitting this side.
     var mayTakeEvidence: Bool {
         guard case .awaitingEvidence = incoming else { return false }
         return channel.role == .client || outgoing == .settled

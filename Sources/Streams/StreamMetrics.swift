@@ -1,3 +1,4 @@
+internal import Bytes
 internal import Synchronization
 
 /// What one loop's connections count; read from any thread.
@@ -41,7 +42,7 @@ public final class Histogram: Sendable {
     public static let bounds: [UInt64] = [
         5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000, 60_000,
     ]
-    private let state = Mutex(State())
+    private let state = Locked(State())
 
     private struct State {
         var counts = [UInt64](repeating: 0, count: Histogram.bounds.count + 1)

@@ -1,7 +1,7 @@
+internal import Bytes
 internal import CTSS2
 internal import Keys
 public import RATS
-internal import Synchronization
 
 #if canImport(Glibc)
     internal import Glibc
@@ -39,7 +39,7 @@ public final class TPMAttester: Attester {
 
     private let settings: Settings
     // One piece of work at a time; what the certificate is does not change for a given key.
-    private let certificates = Mutex<[[UInt8]: [UInt8]?]>([:])
+    private let certificates = Locked<[[UInt8]: [UInt8]?]>([:])
 
     /// Prepares to use a TPM; whether it is there shows at the first quote.
     public init(_ settings: Settings) {

@@ -1,5 +1,5 @@
+internal import Bytes
 internal import Streams
-internal import Synchronization
 
 /// The state that the admin listener shows, set from the main loop and read there too.
 final class ServiceStatus: StatusSource, Sendable {
@@ -10,7 +10,7 @@ final class ServiceStatus: StatusSource, Sendable {
         var draining = false
     }
 
-    private let state = Mutex(State())
+    private let state = Locked(State())
     private let gateway: Gateway
     private let log: ChannelLog
     private let quotes: QuoteQueue

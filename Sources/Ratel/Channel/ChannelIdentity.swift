@@ -1,8 +1,8 @@
+internal import Bytes
 internal import Keys
 internal import Loop
 internal import RATLS
 internal import RATS
-internal import Synchronization
 internal import TLS
 
 /// The keys that one side of attested channels works with, and the TLS contexts made from them.
@@ -26,7 +26,7 @@ final class ChannelIdentity: Sendable {
     private let protocols: [String]
     private let verifier: ChannelVerifier
     private let provided: TLSIdentity?
-    private let state: Mutex<Current>
+    private let state: Locked<Current>
 
     /// Makes the first keys; blocks for one quote when there is an attester.
     init(
@@ -43,7 +43,7 @@ final class ChannelIdentity: Sendable {
         } catch {
             throw ChannelIdentity.keyRefusal("\(error)")
         }
-        state = Mutex(
+        state = Locked(
             try ChannelIdentity.make(side, protocols, verifier, attester, provided))
     }
 

@@ -1,8 +1,8 @@
+internal import Bytes
 internal import Loop
 internal import RATLS
 internal import RATS
 internal import Streams
-internal import Synchronization
 
 /// Runs quotes one at a time, callers in turn, off every event loop.
 final class QuoteQueue: Sendable {
@@ -22,8 +22,8 @@ final class QuoteQueue: Sendable {
     /// How long quotes took.
     let times = Histogram()
     /// Why the last quote failed; nil when it did not.
-    private let lastFailure = Mutex<Refusal?>(nil)
-    private let waiting = Mutex(FairQueue<Entry>())
+    private let lastFailure = Locked<Refusal?>(nil)
+    private let waiting = Locked(FairQueue<Entry>())
     // One wake-up for each entry: it never refuses one that the queue took.
     private let thread = JobThread(capacity: QuoteQueue.capacity)
 

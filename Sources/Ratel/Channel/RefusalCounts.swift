@@ -1,4 +1,4 @@
-internal import Synchronization
+internal import Bytes
 
 /// How often each refusal happened, by its code.
 final class RefusalCounts: Sendable {
@@ -6,7 +6,7 @@ final class RefusalCounts: Sendable {
     /// up from input.
     private static let maximumCodes = 512
 
-    private let counts = Mutex<[String: Int]>([:])
+    private let counts = Locked<[String: Int]>([:])
 
     func count(_ code: String) {
         counts.withLock { counts in

@@ -1,6 +1,6 @@
+internal import Bytes
 public import Loop
 public import Streams
-internal import Synchronization
 
 /// Worker threads that serve one address, each with its own loop, listener and service.
 public final class Gateway: Sendable {
@@ -19,14 +19,14 @@ public final class Gateway: Sendable {
 
     private let settings: GatewaySettings
     private let makeService: ServiceMaker
-    private let sites = Mutex<[Site]>([])
-    private let bound: Mutex<Address>
+    private let sites = Locked<[Site]>([])
+    private let bound: Locked<Address>
 
     /// Describes a gateway; `start` runs it.
     public init(_ settings: GatewaySettings, makeService: @escaping ServiceMaker) {
         self.settings = settings
         self.makeService = makeService
-        bound = Mutex(settings.listen)
+        bound = Locked(settings.listen)
     }
 
     /// The address that callers can use, with the port the system chose where 0 was asked.
@@ -87,12 +87,11 @@ public final class Gateway: Sendable {
     /// Accepts no more; `done` is called, on any thread, when the last stream has ended.
     public func drain(then done: @escaping @Sendable () -> Void) {
         let all = sites.withLock { $0 }
-        let left = Mutex(all.count)
-        let remaining = Shared(left)
+        let remaining = Locked(all.count)
         for site in all {
             site.mailbox.post {
                 site.listener.value.drain {
-                    let isLast = remaining.value.withLock { count in
+                    let isLast = remaining.withLock { count in
                         count -= 1
                         return count == 0
                     }
@@ -118,14 +117,5 @@ public final class Gateway: Sendable {
             }
         }
         for site in all { site.worker?.join() }
-    }
-}
-
-/// Lets a value that cannot be copied be shared by closures.
-private final class Shared<Value: ~Copyable & Sendable>: Sendable {
-    let value: Value
-
-    init(_ value: consuming Value) {
-        self.value = value
     }
 }

@@ -1,0 +1,80 @@
+internal import Keys
+internal import RATS
+
+/// Certificate paths to Intel's root, with revocation: Intel SGX PCK Certificate and CRL Profile
+/// Specification, sections 1.3 and 1.4.
+struct DCAPChain {
+    let root: [UInt8]
+    let now: Int64
+
+    /// Certificates in one PEM: three are usual.
+    private static let maximumCertificates = 8
+
+    /// The PCK certificate of a quote, proved.
+    func pck(_ pem: [UInt8], _ collateral: DCAPCollateral) throws(Refusal) -> Certificate {
+        let certificates = try read(pem, "PCK chain")
+        let leaves = certificates.filter { $0.subject.contains("Intel SGX PCK Certificate") }
+        guard leaves.count == 1, !leaves[0].isAuthority else {
+            throw chainRefusal("pck.chain", "one PCK certificate", "\(leaves.count)")
+        }
+        let issuer = leaves[0].issuer
+        guard
+            issuer.contains("Intel SGX PCK Platform CA")
+                || issuer.contains("Intel SGX PCK Processor CA")
+        else { throw chainRefusal("pck.issuer", "a PCK CA of Intel", issuer) }
+        try validate(
+            leaves[0], certificates, "pck.chain",
+            lists: [collateral.pckRevocations, collateral.rootRevocations])
+        return leaves[0]
+    }
+
+    /// The certificate that signs TCB info and QE identities, proved.
+    func tcbSigner(_ collateral: DCAPCollateral) throws(Refusal) -> Certificate {
+        let certificates = try read(collateral.tcbSigningChain, "TCB signing chain")
+        let leaves = certificates.filter { $0.subject.contains("Intel SGX TCB Signing") }
+        guard leaves.count == 1, !leaves[0].isAuthority else {
+            throw chainRefusal("tcb.chain", "one TCB signing certificate", "\(leaves.count)")
+        }
+        try validate(
+            leaves[0], certificates, "tcb.chain", lists: [collateral.rootRevocations])
+        return leaves[0]
+    }
+
+    private func read(_ pem: [UInt8], _ name: String) throws(Refusal) -> [Certificate] {
+        var bytes = pem
+        // C strings of some platforms' tools carry their end along.
+        while bytes.last == 0 { bytes.removeLast() }
+        guard let certificates = try? Certificate.read(pem: String(decoding: bytes, as: UTF8.self)),
+            (1...DCAPChain.maximumCertificates).contains(certificates.count)
+        else { throw chainRefusal("chain.malformed", name + " as PEM", "something else") }
+        return certificates
+    }
+
+    private func validate(
+        _ leaf: Certificate, _ certificates: [Certificate], _ code: String, lists: [[UInt8]]
+    ) throws(Refusal) {
+        let anchors = certificates.filter {
+            ConstantTime.equal(Digest.sha256($0.spki), root) && $0.isSelfSigned
+        }
+        guard !anchors.isEmpty else {
+            throw chainRefusal(
+                "chain.root", "the pinned Intel SGX Root CA", "another root")
+        }
+        guard lists.allSatisfy({ !$0.isEmpty }) else {
+            throw DCAPRefusal.collateral(
+                "revocation.missing", "certificate revocation lists", "one of each CA", "none")
+        }
+        var options = CertificateChain.Options()
+        options.revocationLists = lists
+        do throws(KeyError) {
+            try CertificateChain.validate(
+                leaf, intermediates: certificates, anchors: anchors, now: now, options: options)
+        } catch {
+            throw chainRefusal(code, "a current path to Intel's root", error.description)
+        }
+    }
+
+    private func chainRefusal(_ code: String, _ expected: String, _ got: String) -> Refusal {
+        DCAPRefusal.evidence(code, "certificate chain", expected, got)
+    }
+}

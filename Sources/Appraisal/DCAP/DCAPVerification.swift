@@ -1,0 +1,107 @@
+internal import Keys
+internal import RATS
+
+/// A DCAP quote whose chain, collateral, signatures and TCB level hold at one instant.
+///
+/// Only its initialiser makes one, in the order of Intel's quote verification library; whether the
+/// status, the measurements and the attributes will do is for the policy to say.
+struct DCAPVerification: Sendable {
+    /// SHA-256 of the SubjectPublicKeyInfo of the Intel SGX Root CA: two certificates exist for
+    /// this one key (to 2033 and to 2049), so the key is pinned.
+    static let intelRoot =
+        Hex.decode(
+            "a0af031289f5d5d4132f9186068a7fc13628633ba235777472e29b6b6c67a49e") ?? []
+
+    let quote: DCAPQuote
+    let pck: PCKCertificate
+    let status: TCBStatus
+    let advisories: [String]
+    /// The lower of the evaluation numbers of TCB info and QE identity.
+    let evaluation: Int
+
+    /// Verifies `bytes` with `collateral` at the Unix time `now`; `root` is the pinned key's hash.
+    init(
+        _ bytes: [UInt8], collateral: DCAPCollateral, now: Int64, root: [UInt8] = intelRoot
+    ) throws(Refusal) {
+        guard collateral.isWithinLimits else {
+            throw DCAPRefusal.collateral(
+                "collateral.too_long", "collateral", "at most 256 KiB a part", "more")
+        }
+        let quote = try DCAPQuote(bytes)
+        let chain = DCAPChain(root: root, now: now)
+        let leaf = try chain.pck(quote.certificates, collateral)
+        let pck = try PCKCertificate(leaf)
+        let signer = try chain.tcbSigner(collateral)
+
+        let tcbDocument = try SignedDocument(collateral.tcbInfo, member: "tcbInfo")
+        try tcbDocument.check(key: signer.publicKey, name: "TCB info", now: now)
+        let info = try TCBInfo(tcbDocument)
+        try DCAPVerification.check(info, against: quote, pck)
+
+        try DCAPVerification.checkQE(quote, pckKey: leaf.publicKey)
+        let identityDocument = try SignedDocument(
+            collateral.qeIdentity, member: "enclaveIdentity")
+        try identityDocument.check(key: signer.publicKey, name: "QE identity", now: now)
+        let identity = try QEIdentity(identityDocument)
+        let qeLevel = try identity.level(of: quote)
+
+        try DCAPVerification.checkSignature(quote)
+        let evaluated = try TCBEvaluation(info: info, pck: pck, quote: quote, qe: qeLevel)
+        guard evaluated.status != .revoked else {
+            throw DCAPRefusal.evidence(
+                "tcb.revoked", "TCB level", "one that is not revoked", "Revoked",
+                "this platform must not be used")
+        }
+        self.quote = quote
+        self.pck = pck
+        status = evaluated.status
+        advisories = evaluated.advisories
+        evaluation = min(info.evaluation, identity.evaluation)
+    }
+
+    private static func check(
+        _ info: TCBInfo, against quote: DCAPQuote, _ pck: PCKCertificate
+    ) throws(Refusal) {
+        let wanted = quote.isTDX ? "TDX" : "SGX"
+        guard info.identifier == wanted else {
+            throw DCAPRefusal.collateral("tcb.id", "TCB info id", wanted, info.identifier)
+        }
+        guard info.fmspc == pck.fmspc else {
+            throw DCAPRefusal.collateral(
+                "tcb.fmspc", "FMSPC", Hex.encode(pck.fmspc), Hex.encode(info.fmspc))
+        }
+        guard info.pceID == pck.pceID else {
+            throw DCAPRefusal.collateral(
+                "tcb.pceid", "PCE-ID", Hex.encode(pck.pceID), Hex.encode(info.pceID))
+        }
+    }
+
+    /// The quoting enclave's report is signed by the PCK and names the attestation key.
+    private static func checkQE(_ quote: DCAPQuote, pckKey: PublicKey) throws(Refusal) {
+        guard pckKey.verifies(raw: quote.qeReportSignature, over: quote.qeReport.bytes) else {
+            throw DCAPRefusal.evidence(
+                "qe.signature", "QE report", "a signature by the PCK", "another")
+        }
+        let bound = Digest.sha256(quote.attestationKey + quote.qeAuthenticationData)
+        let expected = bound + [UInt8](repeating: 0, count: 32)
+        guard ConstantTime.equal(quote.qeReport.reportData, expected) else {
+            throw DCAPRefusal.evidence(
+                "qe.binding", "QE report_data", "the hash of the attestation key", "another")
+        }
+    }
+
+    private static func checkSignature(_ quote: DCAPQuote) throws(Refusal) {
+        let x = Array(quote.attestationKey[..<32])
+        let y = Array(quote.attestationKey[32...])
+        guard let key = try? PublicKey(curve: .p256, x: x, y: y),
+            key.verifies(raw: quote.signature, over: quote.signed)
+        else {
+            throw DCAPRefusal.evidence(
+                "quote.signature", "quote", "a signature by the attestation key", "another")
+        }
+    }
+}
+
+extension DCAPQuote {
+    var isTDX: Bool { if case .tdx = body { true } else { false } }
+}
