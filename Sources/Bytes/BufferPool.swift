@@ -85,6 +85,14 @@ internal import Glibc
         return lend()
     }
 
+    /// Lends one for bytes that begin something new, or `nil` when half of the slab is lent: what
+    /// was begun can only end, and give its buffers back, while it still gets some itself.
+    @inlinable
+    public func lendForBeginning() -> Buffer? {
+        guard unlent > max(reserve, capacity / 2) else { return nil }
+        return lend()
+    }
+
     @inlinable
     func takeBack(_ base: UnsafeMutableRawPointer) {
         let index = unsafe (base - slab) / BufferPool.bufferSize

@@ -51,6 +51,9 @@ open class Socket {
     /// read makes one record.
     public final var readSize = BufferPool.bufferSize
 
+    /// Whether this side only begins work for others: it reads while half of the slab is free.
+    public final var readsLast = false
+
     /// Makes a socket for a connection to `address`'s kind; `connect` follows.
     public init(on loop: EventLoop, kind address: Address) {
         unsafe owner = .passUnretained(loop)
@@ -250,7 +253,9 @@ open class Socket {
     private static let lend: uv_alloc_cb = { handle, _, piece in
         let data = unsafe handle!.pointee.data
         unsafe Unmanaged<Socket>.fromOpaque(data!)._withUnsafeGuaranteedRef { socket in
-            unsafe socket.pool._withUnsafeGuaranteedRef { socket.incoming = $0.lendForReading() }
+            unsafe socket.pool._withUnsafeGuaranteedRef {
+                socket.incoming = socket.readsLast ? $0.lendForBeginning() : $0.lendForReading()
+            }
             if let free = unsafe socket.incoming?.writePointer {
                 unsafe piece!.pointee.base = free.assumingMemoryBound(to: CChar.self)
                 unsafe piece!.pointee.len = socket.readSize

@@ -23,6 +23,7 @@ public final class Downstream: Link {
         self.listener = listener
         service = listener.service
         super.init(on: listener.loop, kind: listener.address)
+        readsLast = true
     }
 
     func didAccept() {

@@ -20,6 +20,18 @@ import Testing
         #expect(pool.lowWater == 0)
     }
 
+    @Test func whatBeginsLeavesHalf() {
+        let pool = BufferPool(capacity: 4)
+        let first = pool.lendForBeginning()
+        let second = pool.lendForBeginning()
+        let third = pool.lendForBeginning()
+        let lent = [first == nil, second == nil, third == nil]
+        #expect(lent == [false, false, true])
+        let other = pool.lend()
+        let otherMissing = other == nil
+        #expect(!otherMissing)
+    }
+
     @Test func windowMovesAsBytesComeAndGo() {
         let pool = BufferPool(capacity: 1)
         var buffer = pool.lend()!

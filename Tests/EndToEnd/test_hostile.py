@@ -11,7 +11,7 @@ import time
 from multiprocessing.pool import ThreadPool
 
 from backend import answer, hello
-from harness import Process, free_port, scratch, wait_until
+from harness import Process, Stack, free_port, scratch, wait_until
 from test_attacks import ATTESTED, tls
 from wire import Client, get, post
 
@@ -229,6 +229,21 @@ def test_status_page_for_one_that_does_not_read(context):
                 client.send(b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n" * 400)
         grown = context.stack.serve.resident() - before
         assert grown < 8192, f"{grown} KiB more"
+
+
+def test_more_requests_than_buffers(context):
+    """What was begun goes on while what begins waits; nobody waits for ever."""
+    few = ["--buffers", "16", "--workers", "1"]
+    backend = f"http://127.0.0.1:{context.backend.port}"
+    with Stack(context.ratel, backend, simulated=True, serve=few, connect=few) as stack:
+        clients = [Client(stack.port, timeout=10) for _ in range(60)]
+        # All wait for an upstream at once, and each has a body that is held meanwhile.
+        for client in clients:
+            client.send(post("/", b"w" * 9000))
+        for client in clients:
+            got = client.answer()
+            assert got.body == b"POST / 9000", (got.status, got.body)
+            client.close()
 
 
 def test_refused_caller_that_does_not_read(context):
