@@ -13,7 +13,7 @@ struct RealVector {
 
     func file(_ name: String) -> [UInt8]? { TestData.read(folder + "/" + name) }
 
-    /// Every vector of a kind on which sound verifiers agree; none, with a word, if they are absent.
+    /// Every vector of a kind on which sound verifiers agree; none, and a word, if absent.
     static func all(_ kind: String) throws -> [RealVector] {
         let root = TestData.shared + "/vectors/" + kind
         guard let names = try? FileManager.default.contentsOfDirectory(atPath: root) else {

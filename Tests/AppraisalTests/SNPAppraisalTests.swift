@@ -1,0 +1,190 @@
+import Keys
+import RATS
+import Testing
+
+@testable import Appraisal
+
+struct SNPAppraisalTests {
+    private typealias Change = (inout FakeSNP) throws -> Void
+
+    private func code(
+        _ change: Change = { _ in },
+        _ policy: (inout FakeSNPPolicy) -> Void = { _ in }
+    ) throws -> String {
+        var snp = try FakeSNP()
+        var rules = snp.policy
+        try change(&snp)
+        policy(&rules)
+        return try rules.code(snp.evidence(), reportData: snp.reportData, now: FakePKI.now)
+    }
+
+    @Test func goodEvidenceIsAdmitted() throws {
+        #expect(try code() == "admitted")
+        let loaded = try code({ $0.becomeLoaded("CN=cloud") }, { $0.loadedKey = .any })
+        #expect(loaded == "admitted")
+        let turin = try FakeSNP()
+        let code = try code(
+            { $0.becomeTurin() },
+            { $0.roots = [.turin: $0.roots[.genoa] ?? []] }
+        )
+        #expect(code == "admitted")
+        // The pin of AMD's own keys refuses all of them.
+        let real = try FakeSNPPolicy().code(
+            turin.evidence(), reportData: turin.reportData, now: FakePKI.now)
+        #expect(real == "snp.root.unknown")
+    }
+
+    @Test func everyLineOfTheStructureHasItsRefusal() throws {
+        let changes: [(String, Change)] = [
+            ("snp.malformed", { $0.trailing = [0] }),
+            ("snp.version", { $0.set(0, [1]) }), ("snp.version", { $0.set(0, [6]) }),
+            ("snp.version", { $0.set(3, [1]) }),
+            ("snp.signature.algorithm", { $0.set(0x34, [0]) }),
+            ("snp.signature.algorithm", { $0.set(0x34, [2]) }),
+            ("snp.signing_key", { $0.set(0x48, [7 << 2]) }),
+            ("snp.product.unknown", { $0.set(0x189, [0x30]) }),
+            ("snp.product.unknown", { $0.set(0x188, [0x17]) }),
+            ("snp.malformed", { $0.set(0x30, [4]) }),
+            ("snp.malformed", { $0.set(0x48, [0x20]) }),
+            ("snp.malformed", { $0.set(0x0A, [1]) }), ("snp.malformed", { $0.set(0x0B, [4]) }),
+            ("snp.malformed", { $0.set(0x4C, [1]) }), ("snp.malformed", { $0.set(0x18B, [1]) }),
+            ("snp.malformed", { $0.set(0x19F, [1]) }), ("snp.malformed", { $0.set(0x1EB, [1]) }),
+            ("snp.malformed", { $0.set(0x1EF, [1]) }), ("snp.malformed", { $0.set(0x1F8, [1]) }),
+            ("snp.malformed", { $0.set(0x29F, [1]) }),
+            (
+                "snp.malformed",
+                {
+                    $0.set(0, [5])
+                    $0.set(0x208, [1])
+                }
+            ),
+            ("snp.malformed", { $0.set(0, [2]) }),
+            ("snp.malformed", { $0.overwritten = [(0x2D0, 1)] }),
+            ("snp.malformed", { $0.overwritten = [(0x32F, 1)] }),
+            ("snp.malformed", { $0.overwritten = [(0x49F, 1)] }),
+            ("snp.signature.invalid", { $0.overwritten = [(0x90, 1)] }),
+            ("snp.signature.invalid", { $0.overwritten = [(0x29F, 0), (0x10, 1)] }),
+            ("snp.certificate.malformed", { $0.strangeCertificate = [0x30, 0] }),
+            ("snp.key.missing", { $0.leavesOut = [0] }),
+            ("snp.key.missing", { $0.productName = nil }),
+        ]
+        for (index, (wanted, change)) in changes.enumerated() {
+            #expect(try code(change) == wanted, "change \(index)")
+        }
+        let version5: Change = {
+            $0.set(0, [5])
+            $0.set(0x1F8, [1])
+        }
+        #expect(try code(version5) == "admitted")
+        let garbage = try FakeSNPPolicy().code(
+            [0xA0], reportData: [UInt8](repeating: 0, count: 64), now: 0)
+        #expect(garbage == "snp.malformed")
+    }
+
+    @Test func theReportMustBeOfThisConnection() throws {
+        for place in [0x50, 0x8F] {
+            #expect(try code({ $0.set(place, [0]) }) == "snp.report_data.mismatch")
+        }
+    }
+
+    @Test func theKeyMustLeadToThePinnedRoot() throws {
+        let other = try PrivateKey.generate(.p384)
+        let changes: [(String, Change)] = [
+            ("snp.root.unknown", { $0.leavesOut = [2] }),
+            ("snp.root.unknown", { $0.leaf.issuer = "SEV-Milan" }),
+            ("snp.chain.invalid", { $0.leavesOut = [1] }),
+            ("snp.chain.invalid", { $0.leafSigner = other }),
+            ("snp.chain.invalid", { $0.middleSigner = other }),
+            ("snp.chain.invalid", { $0.leaf.to = "270101000000Z" }),
+            ("snp.chain.invalid", { $0.leaf.from = "270601000000Z" }),
+            ("snp.chain.invalid", { $0.middle.to = "270101000000Z" }),
+            ("snp.chain.invalid", { $0.root.to = "270101000000Z" }),
+            ("snp.chain.invalid", { $0.middle.isAuthority = false }),
+            ("snp.chain.invalid", { $0.leaf.isAuthority = true }),
+            ("snp.chain.invalid", { $0.middle.usage = 0x02 }),
+            ("snp.key.role", { $0.set(0x48, [4]) }),
+            (
+                "snp.key.role",
+                {
+                    $0.becomeLoaded("CN=cloud")
+                    $0.set(0x48, [0])
+                }
+            ),
+        ]
+        for (index, (wanted, change)) in changes.enumerated() {
+            #expect(try code(change) == wanted, "change \(index)")
+        }
+        #expect(try code({ _ in }, { $0.roots = [:] }) == "snp.root.unknown")
+    }
+
+    @Test func revocationIsLookedUp() throws {
+        let other = try PrivateKey.generate(.p384)
+        let changes: [(String, Change)] = [
+            ("snp.crl.missing", { $0.hasList = false }), ("snp.revoked", { $0.revoked = [7] }),
+            ("snp.crl.invalid", { $0.listTo = "270101000000Z" }),
+            ("snp.crl.invalid", { $0.listFrom = "270601000000Z" }),
+            ("snp.crl.invalid", { $0.listSigner = other }),
+        ]
+        for (wanted, change) in changes { #expect(try code(change) == wanted) }
+        #expect(try code({ $0.hasList = false }, { $0.revocation = .any }) == "admitted")
+        #expect(try code({ $0.revoked = [7] }, { $0.revocation = .any }) == "snp.revoked")
+        #expect(try code({ $0.revoked = [] }) == "admitted")
+    }
+
+    @Test func theKeyMustBeOfThisChipAndFirmware() throws {
+        var changes: [(String, Change)] = [
+            ("snp.product.mismatch", { $0.set(0x189, [1]) }),
+            ("snp.product.mismatch", { $0.productName = "Milan-B0" }),
+            ("snp.key.tcb", { $0.levels["3.9"] = 0 }), ("snp.key.tcb", { $0.set(0x182, [1]) }),
+            ("snp.chip_key.masked", { $0.set(0x48, [2]) }),
+            ("snp.key.chip_id", { $0.set(0x1DF, [0]) }),
+            ("snp.key.chip_id", { $0.hardwareID = nil }),
+            ("snp.key.chip_id", { $0.hardwareID = Array(($0.hardwareID ?? [])[..<8]) }),
+            ("snp.vlek.provider", { $0.becomeLoaded(nil) }),
+            (
+                "snp.vlek.provider",
+                {
+                    $0.becomeLoaded("CN=cloud")
+                    $0.hardwareID = [UInt8](repeating: 0, count: 64)
+                }
+            ),
+        ]
+        for name in ["3.1", "3.2", "3.3", "3.8"] {
+            changes.append(("snp.key.tcb", { $0.levels[name] = 9 }))
+            changes.append(("snp.key.tcb", { $0.levels[name] = nil }))
+        }
+        for (index, (wanted, change)) in changes.enumerated() {
+            #expect(try code(change) == wanted, "change \(index)")
+        }
+        let cloud: Change = { $0.becomeLoaded("CN=cloud") }
+        #expect(try code(cloud, { $0.loadedKey = .refused }) == "snp.vlek.provider")
+        #expect(try code(cloud, { $0.loadedKey = .oneOf([]) }) == "snp.vlek.provider")
+        #expect(try code(cloud, { $0.loadedKey = .oneOf(["CN=cloud"]) }) == "admitted")
+    }
+
+    @Test func turinHasARuleOfItsOwn() throws {
+        let changes: [(String, Change)] = [
+            ("snp.key.tcb", { $0.levels["3.9"] = 5 }), ("snp.key.tcb", { $0.levels["3.9"] = nil }),
+            ("snp.key.chip_id", { $0.set(0x1A8, [1]) }),
+            ("snp.key.chip_id", { $0.hardwareID = Array($0.report[0x1A0..<0x1E0]) }),
+            ("snp.tcb.malformed", { $0.set(0x3C, [1]) }),
+            (
+                "snp.version.product",
+                {
+                    $0.set(0, [2])
+                    $0.set(0x188, [0, 0, 0])
+                }
+            ),
+        ]
+        for (wanted, change) in changes {
+            let code = try code(
+                {
+                    $0.becomeTurin()
+                    try change(&$0)
+                },
+                { $0.roots = [.turin: $0.roots[.genoa] ?? []] }
+            )
+            #expect(code == wanted)
+        }
+    }
+}
