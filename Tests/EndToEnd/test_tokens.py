@@ -41,6 +41,17 @@ def reads(context, method="GET"):
 
 
 def check(context, framing):
+    """Three tries: on a machine that stands still for 20 ms two events are pending, and rightly
+    come as one; a proxy that held events back would do so each time."""
+    for attempt in range(3):
+        try:
+            return check_once(context, framing)
+        except AssertionError:
+            if attempt == 2:
+                raise
+
+
+def check_once(context, framing):
     sent = []
     context.backend.handler = events(framing, sent)
     got = [(when, data) for when, data in reads(context) if b"data: " in data]
