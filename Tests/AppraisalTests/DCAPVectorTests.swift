@@ -1,77 +1,46 @@
-import FoundationEssentials
 import Keys
 import RATS
 import Testing
 
 @testable import Appraisal
 
-/// Quotes of real TDX and SGX platforms, and of synthetic ones, from the shared vectors.
-struct DCAPVectorTests {
-    private struct Vector {
-        let name: String
-        let folder: String
-        let description: JSONValue
-
-        func file(_ name: String) -> [UInt8]? { TestData.read(folder + "/" + name) }
-
-        var isContested: Bool { description["contested"] != nil }
-        var isVerified: Bool { description["expect"]?.text == "verified" }
-
-        func time(_ text: String?) throws -> Int64 {
-            try #require(text.flatMap(UTCTime.parse), "\(name)")
-        }
-
-        var verifyAt: Int64 { get throws { try time(description["verify_at"]?.text) } }
-
-        /// The pinned key's hash: Intel's, or that of the vector's own root.
-        var root: [UInt8] {
-            get throws {
-                guard let anchor = description["trust_anchor"]?.text, anchor.hasPrefix("file:"),
-                    let bytes = file(String(anchor.dropFirst(5)))
-                else { return DCAPVerification.intelRoot }
-                let pem = String(decoding: bytes, as: UTF8.self)
-                return Digest.sha256(try Certificate.read(pem: pem)[0].spki)
-            }
-        }
-
-        func verify(at now: Int64) throws -> DCAPVerification {
-            let collateral = DCAPCollateral(
-                tcbInfo: file("tcb_info.json") ?? [], qeIdentity: file("qe_identity.json") ?? [],
-                tcbSigningChain: file("tcb_signing_chain.pem") ?? [],
-                pckRevocations: file("pck_crl.der") ?? [],
-                rootRevocations: file("root_ca_crl.der") ?? [])
-            let verification = try DCAPVerification(
-                file("quote.bin") ?? [], collateral: collateral, now: now, root: try root)
-            try DCAPRules.check(verification.quote)
-            return verification
-        }
+extension RealVector {
+    var collateral: DCAPCollateral {
+        DCAPCollateral(
+            tcbInfo: file("tcb_info.json") ?? [], qeIdentity: file("qe_identity.json") ?? [],
+            tcbSigningChain: file("tcb_signing_chain.pem") ?? [],
+            pckRevocations: file("pck_crl.der") ?? [],
+            rootRevocations: file("root_ca_crl.der") ?? [])
     }
 
-    private func vectors() throws -> [Vector] {
-        var found: [Vector] = []
-        for kind in ["tdx", "sgx"] {
-            let root = TestData.shared + "/vectors/\(kind)"
-            guard let names = try? FileManager.default.contentsOfDirectory(atPath: root) else {
-                print("skipped: \(root) is absent")
-                continue
-            }
-            for name in names.sorted() {
-                let bytes = try #require(TestData.read("\(root)/\(name)/vector.json"))
-                let description = try #require(JSONParser.parse(bytes), "\(name)")
-                found.append(
-                    Vector(
-                        name: "\(kind)/\(name)", folder: "\(root)/\(name)",
-                        description: description))
-            }
-        }
-        return found
+    /// The pinned key's hash: Intel's, or that of the vector's own root.
+    func root() throws -> [UInt8] {
+        guard let anchor = description["trust_anchor"]?.text, anchor.hasPrefix("file:"),
+            let bytes = file(String(anchor.dropFirst(5)))
+        else { return DCAPVerification.intelRoot }
+        let pem = String(decoding: bytes, as: UTF8.self)
+        return Digest.sha256(try Certificate.read(pem: pem)[0].spki)
+    }
+
+    func verifyDCAP(at now: Int64) throws -> DCAPVerification {
+        let verification = try DCAPVerification(
+            file("quote.bin") ?? [], collateral: collateral, now: now, root: try root())
+        try DCAPRules.check(verification.quote)
+        return verification
+    }
+}
+
+/// Quotes of real TDX and SGX platforms, and of synthetic ones, from the shared vectors.
+struct DCAPVectorTests {
+    private func vectors() throws -> [RealVector] {
+        try RealVector.all("tdx") + RealVector.all("sgx")
     }
 
     @Test func everyVectorEndsAsIndependentVerifiersSay() throws {
-        for vector in try vectors() where !vector.isContested {
+        for vector in try vectors() {
             do {
-                let result = try vector.verify(at: vector.verifyAt)
-                #expect(vector.isVerified, "\(vector.name) was accepted")
+                let result = try vector.verifyDCAP(at: vector.verifyAt())
+                #expect(vector.isGood, "\(vector.name) was accepted")
                 let tcb = vector.description["tcb"]
                 #expect(result.status.rawValue == tcb?["status"]?.text, "\(vector.name)")
                 guard let advisories = tcb?["advisory_ids"]?.items else { continue }
@@ -79,26 +48,25 @@ struct DCAPVectorTests {
                     Set(result.advisories) == Set(advisories.compactMap(\.text)),
                     "\(vector.name)")
             } catch let refusal as Refusal {
-                #expect(!vector.isVerified, "\(vector.name): \(refusal)")
+                #expect(!vector.isGood, "\(vector.name): \(refusal)")
             }
         }
     }
 
     @Test func nothingIsAcceptedOutsideItsWindow() throws {
-        for vector in try vectors() where vector.isVerified {
-            let window = try #require(vector.description["window"])
-            for moment in [
-                try vector.time(window["from"]?.text) - 86_400,
-                try vector.time(window["to"]?.text) + 86_400,
-            ] {
-                #expect(throws: Refusal.self, "\(vector.name)") { try vector.verify(at: moment) }
+        for vector in try vectors() where vector.isGood {
+            let window = try vector.window()
+            for moment in [window.from - 86_400, window.to + 86_400] {
+                #expect(throws: Refusal.self, "\(vector.name)") {
+                    try vector.verifyDCAP(at: moment)
+                }
             }
         }
     }
 
     @Test func claimsAreReadAsOthersReadThem() throws {
-        for vector in try vectors() where vector.isVerified {
-            let result = try vector.verify(at: vector.verifyAt)
+        for vector in try vectors() where vector.isGood {
+            let result = try vector.verifyDCAP(at: vector.verifyAt())
             let claims = try #require(vector.description["claims"])
             #expect(Int(result.quote.version) == claims["quote_version"]?.integer)
             #expect(Hex.encode(result.quote.reportData) == claims["report_data"]?.text)
@@ -115,17 +83,11 @@ struct DCAPVectorTests {
     }
 
     @Test func everyChangedByteOfAQuoteIsRefused() throws {
-        guard
-            let vector = try vectors().first(where: { $0.name == "tdx/v5-td15-uptodate" }),
+        guard let vector = try vectors().first(where: { $0.name == "v5-td15-uptodate" }),
             let quote = vector.file("quote.bin")
         else { return }
-        let collateral = DCAPCollateral(
-            tcbInfo: vector.file("tcb_info.json") ?? [],
-            qeIdentity: vector.file("qe_identity.json") ?? [],
-            tcbSigningChain: vector.file("tcb_signing_chain.pem") ?? [],
-            pckRevocations: vector.file("pck_crl.der") ?? [],
-            rootRevocations: vector.file("root_ca_crl.der") ?? [])
-        let now = try vector.verifyAt
+        let collateral = vector.collateral
+        let now = try vector.verifyAt()
         // In steps, as each run costs signatures; below 900 all that is signed lies.
         for index in Array(stride(from: 0, to: 900, by: 5))
             + Array(stride(from: 900, to: quote.count, by: 197))
