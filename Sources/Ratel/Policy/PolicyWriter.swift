@@ -57,6 +57,9 @@ public enum PolicyWriter {
         }
         func list(_ name: String) -> String { "      \(name): [\"\(claims[name]?.shown ?? "")\"]" }
         var lines = ["    snp:", "      products:", "        \(name ?? "unknown"):"]
+        if name == "milan" {
+            lines.append("          # Milan's root seed can be extracted in software.")
+        }
         for tcb in ["current", "committed", "reported", "launch"] {
             lines.append("          \(tcb): \(level(tcb))")
         }
