@@ -138,6 +138,7 @@ extension SNPReport {
         claims.set("vmpl", .number(vmpl))
         claims.set("signature_algo", .number(SNPReport.number(bytes, 0x34, 4)))
         claims.set("platform_info", .text("0x" + String(platformInfo, radix: 16)))
+        claims.set("alias_check_complete", .flag(platformInfo >> 5 & 1 == 1))
         claims.set("key_info", .text("0x" + String(SNPReport.number(bytes, 0x48, 4), radix: 16)))
         claims.set("author_key_en", .flag(hasAuthorKey))
         claims.set("mask_chip_key", .flag(masksChipKey))

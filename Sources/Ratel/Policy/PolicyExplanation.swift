@@ -31,6 +31,10 @@ public enum PolicyExplanation {
             lines.append("  MAY BE SIMULATED: a software key is accepted, which proves nothing")
         }
         if let tpm = peer.tpm { lines += explain(tpm) }
+        if let tdx = peer.tdx { lines += DCAPLines.explain(tdx) }
+        if let sgx = peer.sgx { lines += DCAPLines.explain(sgx) }
+        if let snp = peer.snp { lines += explain(snp) }
+        if let nitro = peer.nitro { lines += explain(nitro) }
         for constraint in peer.configuration {
             let values = constraint.allowed.map { $0.serialised() }.joined(separator: " or ")
             lines.append("  configuration: \(constraint.path.joined(separator: ".")) is \(values)")
@@ -64,6 +68,81 @@ public enum PolicyExplanation {
         lines.append("  clock: \(tpm.allowsUnsafeClock ? "any" : "safe")")
         lines.append("  event log: \(tpm.eventLog.rawValue)")
         return lines
+    }
+
+    private static func explain(_ snp: SNPPolicy) -> [String] {
+        var lines = ["  its SEV-SNP report is signed by AMD's key for one of these products:"]
+        for product in SNPProduct.allCases {
+            guard let floors = snp.products[product] else { continue }
+            lines.append("    \(product.rawValue)")
+            let levels = [
+                ("current", floors.current), ("committed", floors.committed),
+                ("reported", floors.reported), ("launch", floors.launch),
+            ]
+            lines += levels.map { "      \($0) TCB: \(show($1))" }
+        }
+        let identity = snp.identity
+        let values = [
+            ("measurement", identity.measurement), ("host data", identity.hostData),
+            ("ID key digest", identity.idKeyDigest),
+            ("author key digest", identity.authorKeyDigest), ("chip", identity.chipID),
+        ]
+        lines += values.map { "  \($0): \(show($1))" }
+        let levels = identity.vmpl.map { "\($0)" }.joined(separator: " or ")
+        lines.append("  asked at VMPL \(levels.isEmpty ? "none" : levels)")
+        switch identity.guestSVN {
+        case .any: lines.append("  guest SVN: any")
+        case .atLeast(let least): lines.append("  guest SVN: at least \(least)")
+        }
+        switch snp.abi {
+        case .any: lines.append("  firmware ABI: any")
+        case .atLeast(let least):
+            lines.append("  firmware ABI: at least \(least >> 8).\(least & 0xFF)")
+        }
+        lines += explain(snp.features)
+        switch snp.loadedKey {
+        case .refused: lines.append("  keys of cloud providers (VLEK): refused")
+        case .any: lines.append("  keys of cloud providers (VLEK): any")
+        case .oneOf(let names):
+            lines.append("  keys of cloud providers (VLEK): \(names.joined(separator: " or "))")
+        }
+        lines.append(
+            "  revocation list: \(snp.revocation == .any ? "if there is one" : "required")")
+        let provisional = snp.allowsProvisionalFirmware ? "any" : "refused"
+        lines.append("  firmware that can be rolled back: \(provisional)")
+        lines.append("  debugging and migration agents are refused")
+        return lines
+    }
+
+    private static func explain(_ features: SNPPolicy.Features) -> [String] {
+        [
+            "  multithreading: \(features.smt.rawValue); CXL: \(features.cxl.rawValue)",
+            "  single socket: \(features.singleSocket.rawValue)",
+            "  AES-256-XTS: \(features.aesXTS.rawValue)",
+            "  power reporting off: \(features.raplDisabled.rawValue)",
+            "  ciphertext hiding: \(features.ciphertextHiding.rawValue)",
+            "  page swapping off: \(features.pageSwapDisabled.rawValue)",
+            "  check for aliased memory: \(features.aliasCheck.rawValue)",
+        ]
+    }
+
+    private static func explain(_ nitro: NitroPolicy) -> [String] {
+        var lines = ["  its Nitro document comes from AWS and shows these registers:"]
+        for (index, value) in nitro.pcrs.sorted(by: { $0.key < $1.key }) {
+            lines.append("    PCR \(index): \(show(value))")
+        }
+        lines.append("  made within \(nitro.maxSkew) s; enclaves in debug mode are refused")
+        return lines
+    }
+
+    private static func show(_ floor: SNPPolicy.Floor) -> String {
+        switch floor {
+        case .any: return "any"
+        case .atLeast(let tcb):
+            let fmc = tcb.fmc.map { "fmc \($0), " } ?? ""
+            return "at least \(fmc)bootloader \(tcb.bootloader), tee \(tcb.tee), "
+                + "snp \(tcb.snp), microcode \(tcb.microcode)"
+        }
     }
 
     private static func show(_ value: ReferenceValue) -> String {

@@ -85,7 +85,10 @@ public struct PolicyLoader {
     private mutating func peer(_ node: PolicyNode) throws(Refusal) -> PeerPolicy {
         let fields = try node.fields(
             required: ["name"],
-            optional: ["tier", "max_age", "require", "tpm", "simulated", "configuration"]
+            optional: [
+                "tier", "max_age", "require", "tpm", "tdx", "sgx", "snp", "nitro", "simulated",
+                "configuration",
+            ]
         )
         let tier = try fields["tier"]?.word(PeerPolicy.Tier.self) ?? .session
         guard tier == .session else {
@@ -99,10 +102,23 @@ public struct PolicyLoader {
         let simulated = try fields["simulated"]?.flag() ?? false
         let require = try self.require(fields["require"], simulated: simulated, of: node)
         let tpm = try fields["tpm"].map { node throws(Refusal) in try self.tpm(node) }
-        guard (require[.tpm] ?? 0 > 0) == (tpm != nil) else {
+        let tdx = try fields["tdx"].map { node throws(Refusal) in
+            try DCAPSection(node: node).tdx()
+        }
+        let sgx = try fields["sgx"].map { node throws(Refusal) in
+            try DCAPSection(node: node).sgx()
+        }
+        let snp = try fields["snp"].map { node throws(Refusal) in
+            try SNPSection(node: node).policy()
+        }
+        let nitro = try fields["nitro"].map { node throws(Refusal) in
+            try NitroSection(node: node).policy()
+        }
+        for format in [EvidenceFormat.tpm, .tdx, .sgx, .snp, .nitro]
+        where (require[format] ?? 0 > 0) != (fields[format.rawValue] != nil) {
             throw node.refusal(
                 "policy.peer.incomplete",
-                expected: "both `require: {tpm: 1}` and a section `tpm`",
+                expected: "both `require: {\(format): 1}` and a section `\(format)`",
                 got: "one of them",
                 remedy: "write both, or neither"
             )
@@ -113,6 +129,10 @@ public struct PolicyLoader {
             maxAge: try fields["max_age"]?.seconds() ?? PeerPolicy.defaultMaxAge,
             require: require,
             tpm: tpm,
+            tdx: tdx,
+            sgx: sgx,
+            snp: snp,
+            nitro: nitro,
             simulated: simulated,
             configuration: try PolicyLoader.constraints(fields["configuration"])
         )

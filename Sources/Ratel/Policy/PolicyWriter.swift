@@ -27,8 +27,10 @@ public enum PolicyWriter {
                 lines.append("    simulated: true        # a software key: proves nothing")
             case .tpm:
                 lines += tpm(item.claims)
-            case .tdx, .sgx, .snp, .nitro:
-                break
+            case .tdx: lines += DCAPLines.tdx(item.claims)
+            case .sgx: lines += DCAPLines.sgx(item.claims)
+            case .snp: lines += snp(item.claims)
+            case .nitro: lines += nitro(item.claims)
             }
         }
         return lines.joined(separator: "\n") + "\n"
@@ -44,6 +46,61 @@ public enum PolicyWriter {
             }
         }
         return bytes.isEmpty ? "peer" : String(decoding: bytes, as: UTF8.self)
+    }
+
+    private static func snp(_ claims: Claims) -> [String] {
+        let product = claims["endorsement.product"]?.shown.lowercased() ?? ""
+        let name = SNPProduct.allCases.map(\.rawValue).first { product.hasPrefix($0) }
+        let shape = name == "turin" ? ["fmc"] : []
+        let parts = shape + ["bootloader", "tee", "snp", "microcode"]
+        func level(_ tcb: String) -> String {
+            let values = parts.map { "\($0): \(claims["\(tcb)_tcb.\($0)"]?.shown ?? "255")" }
+            return "{\(values.joined(separator: ", "))}"
+        }
+        func list(_ name: String) -> String { "      \(name): [\"\(claims[name]?.shown ?? "")\"]" }
+        var lines = ["    snp:", "      products:", "        \(name ?? "unknown"):"]
+        if name == "milan" {
+            lines.append("          # Milan's root seed can be extracted in software.")
+        }
+        for tcb in ["current", "committed", "reported", "launch"] {
+            lines.append("          \(tcb): \(level(tcb))")
+        }
+        lines += ["measurement", "host_data", "id_key_digest", "author_key_digest"].map(list)
+        lines.append("      chip_id: any           # this one: \(claims["chip_id"]?.shown ?? "")")
+        lines.append("      guest_svn: {at_least: \(claims["guest_svn"]?.shown ?? "")}")
+        lines.append("      vmpl: [\(claims["vmpl"]?.shown ?? "")]")
+        lines.append("      abi: any")
+        func hard(_ name: String, _ claim: String) -> String {
+            "        \(name): \(claims[claim] == .flag(true) ? "required" : "any")"
+        }
+        func weak(_ name: String, _ claim: String) -> String {
+            "        \(name): \(claims[claim] == .flag(false) ? "refused" : "any")"
+        }
+        lines += [
+            "      features:", weak("smt", "policy_smt"), weak("cxl", "policy_cxl_allow"),
+            hard("single_socket", "policy_single_socket"),
+            hard("aes_xts", "policy_mem_aes_256_xts"), hard("rapl_disabled", "policy_rapl_dis"),
+            hard("ciphertext_hiding", "policy_ciphertext_hiding_dram"),
+            hard("page_swap_disabled", "policy_page_swap_disable"),
+            hard("alias_check", "alias_check_complete"),
+        ]
+        // The peer chose the name so far: one that would end the quotes is not written.
+        let provider = claims["endorsement.csp_id"].flatMap { claim in
+            claim.shown.contains { "\"\\".contains($0) } ? nil : "[\"\(claim.shown)\"]"
+        }
+        lines.append("      vlek: \(provider ?? "refused")")
+        lines.append("      revocation: required")
+        lines.append("      provisional_firmware: refused")
+        return lines
+    }
+
+    private static func nitro(_ claims: Claims) -> [String] {
+        var lines = ["    nitro:", "      pcrs:"]
+        for index in NitroPolicy.requiredRegisters {
+            lines.append("        \(index): [\"\(claims["pcr.\(index)"]?.shown ?? "")\"]")
+        }
+        lines.append("      max_skew: 60s")
+        return lines
     }
 
     private static func tpm(_ claims: Claims) -> [String] {

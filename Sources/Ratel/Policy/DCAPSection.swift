@@ -25,7 +25,7 @@ internal import RATS
 ///   tcb: …
 ///   platforms: any
 /// ```
-struct TDXSection {
+struct DCAPSection {
     let node: PolicyNode
 
     func tdx() throws(Refusal) -> TDXPolicy {
