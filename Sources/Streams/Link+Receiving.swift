@@ -4,6 +4,9 @@ internal import TLS
 
 /// What comes in: ciphertext is decrypted and delivered as far as the consumer can take it.
 extension Link {
+    /// Whether bytes of the peer wait here.
+    var hasUnread: Bool { inbox != nil || leftoverUsed < leftover.count }
+
     /// Rare: bytes are left of an earlier read, and reading was not stopped in time.
     func appendToInbox(_ buffer: consuming Buffer) {
         guard var kept = inbox.take() else { return }

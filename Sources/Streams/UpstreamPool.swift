@@ -80,6 +80,10 @@ public final class UpstreamPool {
     }
 
     func connect(to addresses: [Address], for conversation: Conversation) {
+        // Again: while names were looked up, others may have taken the last places.
+        guard all.count < target.maximumConnections else {
+            return conversation.upstreamDidBreak(.refused(.saturated), wasOpen: false)
+        }
         metrics.upstreamConnects.add(1)
         let link = Upstream(pool: self, target: target, addresses: addresses)
         all[ObjectIdentifier(link)] = link
@@ -89,7 +93,10 @@ public final class UpstreamPool {
 
     /// Takes a link back whose last exchange ended cleanly.
     func giveBack(_ link: Upstream) {
-        guard link.isWritable, link.remainingLife > 0 else { return link.discard() }
+        // What is unread came behind the answer: nobody asked for it.
+        guard link.isWritable, !link.hasUnread, link.remainingLife > 0 else {
+            return link.discard()
+        }
         idle.append(link)
         link.rest()
     }

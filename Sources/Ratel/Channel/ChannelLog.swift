@@ -23,7 +23,7 @@ final class ChannelLog: Sendable {
     func admitted(_ remote: Address?, _ caller: AdmittedCaller, details: Logger.Metadata) {
         admissions.add(1)
         var fields = details
-        fields["remote"] = "\(remote?.description ?? "unix")"
+        fields["remote"] = "\(remote?.description ?? "unknown")"
         fields["peer"] = "\(caller.name)"
         fields["tier"] = "\(caller.tier)"
         logger.info("admitted", metadata: fields)
@@ -32,7 +32,7 @@ final class ChannelLog: Sendable {
     func refused(_ remote: Address?, _ failure: Failure) {
         refusals.count(failure.code)
         var fields: Logger.Metadata = [
-            "remote": "\(remote?.description ?? "unix")", "code": "\(failure.code)",
+            "remote": "\(remote?.description ?? "unknown")", "code": "\(failure.code)",
             "stage": "\(failure.stage)",
         ]
         if let field = failure.field { fields["field"] = "\(field)" }
