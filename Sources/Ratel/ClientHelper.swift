@@ -1,47 +1,14 @@
 internal import Appraisal
 internal import Logging
-public import Loop
+internal import Loop
 internal import RATLS
 internal import Streams
 internal import TLS
 
 /// `ratel connect`: plaintext for callers on this machine in front, one attested server behind.
 public enum ClientHelper {
-    /// What the helper is told.
-    public struct Settings: Sendable {
-        /// Listener, workers, budgets.
-        public var gateway: GatewaySettings
-        /// The server that must attest.
-        public var server: Address
-        /// What it must show.
-        public var policy: PolicySource
-        /// What attests for this side, where the server asks.
-        public var attester: AttesterSettings
-        /// A certificate of a public CA or SPIFFE, in place of the self-signed one.
-        public var identity: ProvidedIdentity?
-        /// Health, readiness, metrics; nil for none.
-        public var admin: Address?
-        /// Logs.
-        public var logging: LoggingSettings
-
-        /// Collects the settings.
-        public init(
-            gateway: GatewaySettings, server: Address, policy: PolicySource,
-            attester: AttesterSettings, identity: ProvidedIdentity?, admin: Address?,
-            logging: LoggingSettings
-        ) {
-            self.gateway = gateway
-            self.server = server
-            self.policy = policy
-            self.attester = attester
-            self.identity = identity
-            self.admin = admin
-            self.logging = logging
-        }
-    }
-
     /// Serves until it is told to stop; answers the exit status.
-    public static func run(_ settings: Settings) throws(ConfigurationError) -> Int32 {
+    public static func run(_ settings: ServiceSettings) throws(ConfigurationError) -> Int32 {
         let logger = settings.logging.logger("connect")
         let policy = try settings.policy.load(logger)
         let attester = try settings.attester.make(logger)
@@ -65,13 +32,13 @@ public enum ClientHelper {
             RelayService(
                 on: loop, metrics: metrics, settings: settings.gateway, front: .plain,
                 target: UpstreamTarget(
-                    address: settings.server,
-                    security: channel.upstreamSecurity(serverName: settings.server.serverName)),
+                    address: settings.upstream,
+                    security: channel.upstreamSecurity(serverName: settings.upstream.serverName)),
                 log: log)
         }
         return try ServiceRuntime(
             gateway: gateway, channel: channel, logger: logger, admin: settings.admin,
-            upstream: settings.server, upstreamName: "server", grace: settings.gateway.grace
+            upstream: settings.upstream, upstreamName: "server", grace: settings.gateway.grace
         ).run()
     }
 }

@@ -33,7 +33,7 @@ struct ConnectCommand: ParsableCommand {
         try finish { () throws(ConfigurationError) in
             let own = ["listen": listen, "server": server, "policy": policy]
             let source = try ConfigurationSource(own, attestation.flags, common.flags)
-            return try ClientHelper.run(ClientHelper.Settings(source))
+            return try ClientHelper.run(ServiceSettings.connect(source))
         }
     }
 }

@@ -35,7 +35,7 @@ struct ServeCommand: ParsableCommand {
         try finish { () throws(ConfigurationError) in
             let own = ["listen": listen, "backend": backend, "policy": policy]
             let source = try ConfigurationSource(own, attestation.flags, common.flags)
-            return try Sidecar.run(Sidecar.Settings(source))
+            return try Sidecar.run(ServiceSettings.serve(source))
         }
     }
 }

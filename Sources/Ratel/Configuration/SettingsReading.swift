@@ -89,32 +89,3 @@ extension ConfigurationSource {
         return text == "off" ? nil : try SettingValue.address(text, setting: "admin")
     }
 }
-
-extension Sidecar.Settings {
-    /// Reads the settings of `ratel serve`.
-    public init(_ source: ConfigurationSource) throws(ConfigurationError) {
-        self.init(
-            gateway: try GatewaySettings(source, listen: "0.0.0.0:8443"),
-            backend: try SettingValue.backend(
-                try source.required("backend"), setting: "backend"),
-            policy: PolicySource(path: try source.required("policy")),
-            attester: try AttesterSettings(source, default: .auto),
-            identity: try ProvidedIdentity.read(source),
-            admin: try source.admin(default: "127.0.0.1:9090"),
-            logging: try LoggingSettings(source))
-    }
-}
-
-extension ClientHelper.Settings {
-    /// Reads the settings of `ratel connect`.
-    public init(_ source: ConfigurationSource) throws(ConfigurationError) {
-        self.init(
-            gateway: try GatewaySettings(source, listen: "127.0.0.1:8080"),
-            server: try SettingValue.address(try source.required("server"), setting: "server"),
-            policy: PolicySource(path: try source.required("policy")),
-            attester: try AttesterSettings(source, default: .none),
-            identity: try ProvidedIdentity.read(source),
-            admin: try source.admin(default: "off"),
-            logging: try LoggingSettings(source))
-    }
-}

@@ -1,0 +1,52 @@
+public import Loop
+
+/// What a long-running command is told: the same for the sidecar and the client helper.
+public struct ServiceSettings: Sendable {
+    /// Listener, workers, budgets.
+    public var gateway: GatewaySettings
+    /// Where requests go: the backend of a sidecar, the server of a client helper.
+    public var upstream: Address
+    /// What the peer of the attested channel must show.
+    public var policy: PolicySource
+    /// What attests for this side.
+    public var attester: AttesterSettings
+    /// A certificate of a public CA or SPIFFE, in place of the self-signed one.
+    public var identity: ProvidedIdentity?
+    /// Health, readiness, metrics; nil for none.
+    public var admin: Address?
+    /// Logs.
+    public var logging: LoggingSettings
+
+    /// The settings of `ratel serve`.
+    public static func serve(
+        _ source: ConfigurationSource
+    ) throws(ConfigurationError) -> ServiceSettings {
+        try ServiceSettings(
+            source, listen: "0.0.0.0:8443",
+            upstream: SettingValue.backend(source.required("backend"), setting: "backend"),
+            attester: .auto, admin: "127.0.0.1:9090")
+    }
+
+    /// The settings of `ratel connect`.
+    public static func connect(
+        _ source: ConfigurationSource
+    ) throws(ConfigurationError) -> ServiceSettings {
+        try ServiceSettings(
+            source, listen: "127.0.0.1:8080",
+            upstream: SettingValue.address(source.required("server"), setting: "server"),
+            attester: .none, admin: "off")
+    }
+
+    private init(
+        _ source: ConfigurationSource, listen: String, upstream: Address,
+        attester: AttesterSettings.Choice, admin: String
+    ) throws(ConfigurationError) {
+        gateway = try GatewaySettings(source, listen: listen)
+        self.upstream = upstream
+        policy = PolicySource(path: try source.required("policy"))
+        self.attester = try AttesterSettings(source, default: attester)
+        identity = try ProvidedIdentity.read(source)
+        self.admin = try source.admin(default: admin)
+        logging = try LoggingSettings(source)
+    }
+}
