@@ -24,6 +24,7 @@ struct FakeNitro {
     var trailing: [UInt8] = []
     var bundle: [CBORValue]?
     var tampers = false
+    var more: [CBORValue] = []
     var digest = Digest.sha384
 
     static let reportData = [UInt8](repeating: 1, count: 64)
@@ -74,9 +75,8 @@ struct FakeNitro {
         ])
         let signature = try key.signRaw(structure.encoded(), digest: digest)
         if tampers { payload[payload.count - 1] ^= 1 }
-        let document = CBORValue.array([
-            .bytes(header), open, .bytes(payload), .bytes(signature),
-        ])
+        let document = CBORValue.array(
+            [.bytes(header), open, .bytes(payload), .bytes(signature)] + more)
         return (tag.map { .tagged($0, document) } ?? document).encoded() + trailing
     }
 

@@ -38,6 +38,23 @@ struct NitroAppraisalTests {
             ("nitro.algorithm", { $0.header = [] }),
             ("nitro.malformed", { $0.set("module_id", .text("")) }),
             ("nitro.malformed", { $0.set("module_id", nil) }),
+            (
+                "nitro.malformed",
+                { $0.set("module_id", .text(String(repeating: "i", count: 1025))) }
+            ),
+            ("nitro.malformed", { $0.more = [.null] }),
+            (
+                // Each field within its cap, all together above what the NSM answers with.
+                "nitro.malformed",
+                {
+                    let most = CBORValue.bytes([UInt8](repeating: 1, count: 1024))
+                    $0.bundle = [CBORValue](repeating: most, count: 8)
+                    for name in ["public_key", "user_data", "nonce"] { $0.set(name, most) }
+                    for index: UInt64 in 0..<32 {
+                        $0.setRegister(index, [UInt8](repeating: 1, count: 64))
+                    }
+                }
+            ),
             ("nitro.digest", { $0.set("digest", .text("SHA256")) }),
             ("nitro.malformed", { $0.set("digest", nil) }),
             ("nitro.malformed", { $0.set("timestamp", .unsigned(0)) }),

@@ -162,6 +162,27 @@ struct SNPAppraisalTests {
         #expect(try code(cloud, { $0.loadedKey = .oneOf(["CN=cloud"]) }) == "admitted")
     }
 
+    @Test func extensionsAreReadInOneEncodingOnly() throws {
+        let name = Array("Genoa".utf8)
+        let long = name + [0x2D] + [UInt8](repeating: 0x41, count: 0x81 - 6)
+        let malformed: [[UInt8]] = [
+            [0x16], [0x0C, 5] + name, [0x16, 5] + name + [0], [0x16, 7] + name + [0x2D, 1],
+            [0x16, 0x81] + long,
+        ]
+        for content in malformed {
+            let change: Change = {
+                $0.productName = nil
+                $0.leaf.extensions = [("1.3.6.1.4.1.3704.1.2", content)]
+            }
+            #expect(try code(change) == "snp.key.missing")
+        }
+        let padded: Change = {
+            $0.levels["3.1"] = nil
+            $0.leaf.extensions = [("1.3.6.1.4.1.3704.1.3.1", [2, 2, 0, 10])]
+        }
+        #expect(try code(padded) == "snp.key.tcb")
+    }
+
     @Test func turinHasARuleOfItsOwn() throws {
         let changes: [(String, Change)] = [
             ("snp.key.tcb", { $0.levels["3.9"] = 5 }), ("snp.key.tcb", { $0.levels["3.9"] = nil }),

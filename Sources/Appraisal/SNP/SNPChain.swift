@@ -143,7 +143,7 @@ struct SNPChain {
     }
 
     private func checkTCB(_ product: SNPProduct) throws(Refusal) {
-        let certified = SNPKeyCertificate(evidence.key).tcb(of: product)
+        let certified = SNPKeyCertificate(evidence.key).tcb
         let reported = SNPTCB(evidence.report.reportedTCB, product: product)
         guard let certified, let reported, certified == reported else {
             throw refusal(

@@ -30,11 +30,12 @@ struct SNPKeyCertificate {
         ]
     }
 
-    /// The TCB that the key stands for; `nil` unless exactly what the product has is there.
-    func tcb(of product: SNPProduct) -> SNPTCB? {
+    /// The TCB that the key stands for; `nil` unless every part but fmc is there.
+    var tcb: SNPTCB? {
         let fmc = level("3.9")
+        // That fmc is there for Turin alone follows from comparing with the report's.
         guard let bootloader = level("3.1"), let tee = level("3.2"), let snp = level("3.3"),
-            let microcode = level("3.8"), (fmc != nil) == (product == .turin)
+            let microcode = level("3.8")
         else { return nil }
         return SNPTCB(fmc: fmc, bootloader: bootloader, tee: tee, snp: snp, microcode: microcode)
     }
