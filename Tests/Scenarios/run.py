@@ -2,9 +2,9 @@
 
 run.py RATEL
 
-A scenario is a text file: `$ ratel …` lines are run in a directory of their own, the lines below
-are what must be printed (`...` stands for any lines, `*` for any text in a line), and `? N` is the
-exit status where it is not 0. `> NAME` opens a file with the indented lines below it.
+A scenario is a text file: `$ [NAME=VALUE] ratel …` lines are run in a directory of their own, the
+lines below are what must be printed (`...` stands for any lines, `*` for any text in a line), and
+`? N` is the exit status where it is not 0. `> NAME` opens a file with the indented lines below it.
 """
 
 import fnmatch
@@ -54,6 +54,10 @@ def run(step, ratel, directory):
         (directory / first[2:]).write_text(body)
         return None
     words = shlex.split(first[2:])
+    environment = {"PATH": "/usr/bin:/bin"}
+    while "=" in words[0]:
+        name, value = words.pop(0).split("=", 1)
+        environment[name] = value
     assert words[0] == "ratel", words
     status = 0
     expected = []
@@ -66,7 +70,7 @@ def run(step, ratel, directory):
         expected.pop()
     done = subprocess.run(
         [ratel, *words[1:]], cwd=directory, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        stdin=subprocess.DEVNULL, text=True, timeout=60, env={"PATH": "/usr/bin:/bin"})
+        stdin=subprocess.DEVNULL, text=True, timeout=60, env=environment)
     printed = done.stdout.rstrip("\n").split("\n")
     if done.returncode != status:
         return f"  exit status {done.returncode}, expected {status}\n{done.stdout}"
