@@ -107,7 +107,7 @@ public struct CBORDecoder: Sendable {
     // The keys of one map so far: the last under the one rule, all under the other.
     private struct SeenKeys {
         var last: ArraySlice<UInt8>?
-        var all: Set<ArraySlice<UInt8>> = []
+        var all: Set<[UInt8]> = []
     }
 
     private mutating func entry(
@@ -124,7 +124,8 @@ public struct CBORDecoder: Sendable {
             }
             keys.last = encoded
         case .anyOrder:
-            guard keys.all.insert(encoded).inserted else {
+            // The same key may be written twice in different ways: what counts is its value.
+            guard keys.all.insert(key.encoded()).inserted else {
                 throw CBORError(.keyOrder, offset: start)
             }
         }

@@ -34,6 +34,7 @@ let package = Package(
         module("RATLS", ["Bytes", "RATS", "Keys", "TLS", "Appraisal"]),
         module("Policy", ["Appraisal", "RATS", "Keys", .product(name: "Yams", package: "Yams")]),
         module("FuzzSupport"),
+        .target(name: "FuzzCertificates", dependencies: ["Keys"]),
         fuzzer("FuzzRequestHead", ["HTTP"]),
         fuzzer("FuzzResponseHead", ["HTTP"]),
         fuzzer("FuzzBodyReader", ["HTTP"]),
@@ -42,6 +43,9 @@ let package = Package(
         fuzzer("FuzzCertificate", ["Keys"]),
         fuzzer("FuzzFrames", ["RATLS", "RATS"]),
         fuzzer("FuzzTPM", ["Appraisal"]),
+        fuzzer("FuzzDCAP", ["Appraisal", "RATS", "Keys", "FuzzCertificates"]),
+        fuzzer("FuzzSNP", ["Appraisal", "RATS", "Keys", "FuzzCertificates"]),
+        fuzzer("FuzzNitro", ["Appraisal", "RATS", "Keys"]),
         fuzzer("FuzzPolicy", ["Policy", "Appraisal"]),
     ]
 )

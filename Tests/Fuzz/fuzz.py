@@ -17,6 +17,8 @@ def main():
     # gold stops on the debug information of sanitized Swift; lld comes with the toolchain.
     build = ["swift", "build", "-c", "release", "--package-path", HERE, "--scratch-path", SCRATCH]
     build += ["-Xswiftc", "-sanitize=fuzzer,address", "-Xswiftc", "-use-ld=lld"]
+    # The parsers of Appraisal are internal: the targets import them as its tests do.
+    build += ["-Xswiftc", "-enable-testing"]
     subprocess.run(build, check=True)
     failed = []
     targets = chosen or sorted(path.name for path in (HERE / "Seeds").iterdir())

@@ -22,6 +22,17 @@ struct CBORAnyOrderTests {
         }
     }
 
+    /// `[]` and `[_ ]` are one key: both in one map are that key twice.
+    @Test func aKeyWrittenInTwoWaysIsOneKey() {
+        for bytes: [UInt8] in [
+            [0xA2, 0x80, 0x00, 0x9F, 0xFF, 0x01],
+            [0xA2, 0xA2, 0x01, 0x00, 0x02, 0x00, 0x00, 0xA2, 0x02, 0x00, 0x01, 0x00, 0x01],
+        ] {
+            let error = #expect(throws: CBORError.self) { try read(bytes) }
+            #expect(error?.reason == .keyOrder)
+        }
+    }
+
     @Test func nothingElseIsLoosened() {
         let refused: [([UInt8], CBORError.Reason)] = [
             ([0xA2, 0x01, 0x01, 0x01, 0x02], .keyOrder),

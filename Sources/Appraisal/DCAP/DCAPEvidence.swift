@@ -35,7 +35,8 @@ struct DCAPEvidence: Sendable {
             format: format, index: evidence.index, claims: quote.claims, detail: .dcap(detail))
     }
 
-    private static func collateral(
+    /// The collateral among `endorsements`; nil when none came, refused when it comes twice.
+    static func collateral(
         in endorsements: [Endorsement]
     ) throws(Refusal) -> DCAPCollateral? {
         let found = endorsements.filter { $0.mediaType == collateralType }
