@@ -56,26 +56,6 @@ public struct ResponseHead: Sendable {
         return output
     }
 
-    /// A whole response of one's own: status line, fields and a JSON body.
-    ///
-    /// `close` adds `Connection: close`. A JSON answer is never stored by a cache on the way.
-    public static func json(status: Int, body: String, close: Bool) -> [UInt8] {
-        var fields = HTTPFields()
-        fields.append("Content-Type", "application/json")
-        fields.append("Content-Length", String(body.utf8.count))
-        fields.append("Cache-Control", "no-store")
-        if close { fields.append("Connection", "close") }
-        let head = ResponseHead(
-            status: status,
-            reason: Array(StatusText.of(status).utf8),
-            minorVersion: 1,
-            fields: fields,
-            framing: .length(UInt64(body.utf8.count)),
-            wantsClose: close
-        )
-        return head.serialise() + Array(body.utf8)
-    }
-
     private static func read(
         _ bytes: Span<UInt8>,
         limits: HTTPLimits,

@@ -25,24 +25,28 @@ public enum Address: Sendable, Equatable, CustomStringConvertible {
     /// Whether the host is written as an IPv4 or IPv6 address.
     public var isNumeric: Bool {
         guard case .ip = self else { return true }
-        return unsafe withSocketAddress { _ in true } ?? false
+        return unsafe withSocketAddress { _, _ in true } ?? false
     }
 
     /// Calls `body` with the address as C sees it; nil when the host is a name, not an address.
     func withSocketAddress<Result>(
-        _ body: (UnsafePointer<sockaddr>) -> Result
+        _ body: (UnsafePointer<sockaddr>, socklen_t) -> Result
     ) -> Result? {
         guard case .ip(let host, let port) = self else { return nil }
         var four = sockaddr_in()
         if unsafe uv_ip4_addr(host, Int32(port), &four) == 0 {
             return unsafe withUnsafePointer(to: &four) {
-                unsafe body(UnsafeRawPointer($0).assumingMemoryBound(to: sockaddr.self))
+                unsafe body(
+                    UnsafeRawPointer($0).assumingMemoryBound(to: sockaddr.self),
+                    socklen_t(MemoryLayout<sockaddr_in>.size))
             }
         }
         var six = sockaddr_in6()
         if unsafe uv_ip6_addr(host, Int32(port), &six) == 0 {
             return unsafe withUnsafePointer(to: &six) {
-                unsafe body(UnsafeRawPointer($0).assumingMemoryBound(to: sockaddr.self))
+                unsafe body(
+                    UnsafeRawPointer($0).assumingMemoryBound(to: sockaddr.self),
+                    socklen_t(MemoryLayout<sockaddr_in6>.size))
             }
         }
         return nil
@@ -50,15 +54,12 @@ public enum Address: Sendable, Equatable, CustomStringConvertible {
 
     /// Whether something accepts connections there now; blocks, and is for numeric addresses.
     public var accepts: Bool {
-        unsafe withSocketAddress { raw in
+        unsafe withSocketAddress { raw, length in
             let family = unsafe Int32(raw.pointee.sa_family)
             let descriptor = socket(family, Int32(SOCK_STREAM.rawValue), 0)
             guard descriptor >= 0 else { return false }
             defer { _ = CUV.close(descriptor) }
-            let length =
-                family == AF_INET
-                ? MemoryLayout<sockaddr_in>.size : MemoryLayout<sockaddr_in6>.size
-            return unsafe CUV.connect(descriptor, raw, socklen_t(length)) == 0
+            return unsafe CUV.connect(descriptor, raw, length) == 0
         } ?? false
     }
 

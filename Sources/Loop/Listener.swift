@@ -51,7 +51,7 @@ open class Listener {
 
     /// Fails when another process listens at `address` already, which `SO_REUSEPORT` would hide.
     public static func probe(_ address: Address) throws(SocketError) {
-        let outcome: Int32? = unsafe address.withSocketAddress { raw in
+        let outcome: Int32? = unsafe address.withSocketAddress { raw, length in
             let family = unsafe Int32(raw.pointee.sa_family)
             let descriptor = socket(family, Int32(SOCK_STREAM.rawValue), 0)
             guard descriptor >= 0 else { return -errno }
@@ -59,10 +59,7 @@ open class Listener {
             var yes: Int32 = 1
             let size = socklen_t(MemoryLayout<Int32>.size)
             _ = unsafe setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &yes, size)
-            let length =
-                family == AF_INET
-                ? MemoryLayout<sockaddr_in>.size : MemoryLayout<sockaddr_in6>.size
-            return unsafe CUV.bind(descriptor, raw, socklen_t(length)) == 0 ? 0 : -errno
+            return unsafe CUV.bind(descriptor, raw, length) == 0 ? 0 : -errno
         }
         if case .unix = address { return }
         guard let outcome else { throw .invalid }
@@ -116,8 +113,8 @@ open class Listener {
                 .assumingMemoryBound(to: uv_pipe_t.self)
             try check(unsafe uv_pipe_bind(pipe, path))
         case .ip:
-            let bound: Int32? = unsafe address.withSocketAddress { address in
-                unsafe bindReusingPort(address)
+            let bound: Int32? = unsafe address.withSocketAddress { address, length in
+                unsafe bindReusingPort(address, length)
             }
             guard let bound else { throw .invalid }
             try check(bound)
@@ -125,16 +122,15 @@ open class Listener {
     }
 
     /// libuv sets no SO_REUSEPORT before 1.49, so the descriptor is made here and handed over.
-    private func bindReusingPort(_ address: UnsafePointer<sockaddr>) -> Int32 {
+    private func bindReusingPort(
+        _ address: UnsafePointer<sockaddr>, _ length: socklen_t
+    ) -> Int32 {
         let family = unsafe Int32(address.pointee.sa_family)
         let kind = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
         let descriptor = socket(family, kind, 0)
         guard descriptor >= 0 else { return -errno }
         var yes: Int32 = 1
         let size = socklen_t(MemoryLayout<Int32>.size)
-        let length =
-            family == AF_INET
-            ? socklen_t(MemoryLayout<sockaddr_in>.size) : socklen_t(MemoryLayout<sockaddr_in6>.size)
         let tcp = unsafe UnsafeMutableRawPointer(stream).assumingMemoryBound(to: uv_tcp_t.self)
         guard unsafe setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &yes, size) == 0,
             unsafe setsockopt(descriptor, SOL_SOCKET, SO_REUSEPORT, &yes, size) == 0,

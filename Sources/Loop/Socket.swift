@@ -123,8 +123,8 @@ open class Socket {
             let tcp = unsafe UnsafeMutableRawPointer(stream)
                 .assumingMemoryBound(to: uv_tcp_t.self)
             status =
-                unsafe address.withSocketAddress {
-                    unsafe uv_tcp_connect(request, tcp, $0, Socket.connected)
+                unsafe address.withSocketAddress { raw, _ in
+                    unsafe uv_tcp_connect(request, tcp, raw, Socket.connected)
                 } ?? UV_EINVAL.rawValue
         }
         if status < 0 {

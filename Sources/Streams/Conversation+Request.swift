@@ -46,8 +46,7 @@ extension Conversation {
             if !body.isEmpty { held = consume body }
         }
         if case .failed(let error) = link.send(out) {
-            link.discard()
-            upstreamDidBreak(.socket(error), wasOpen: true)
+            sendingFailed(error)
             return false
         }
         return true

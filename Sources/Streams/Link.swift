@@ -258,11 +258,3 @@ open class Link: Socket {
         session?.export(label: label, context: context, count: count) ?? nil
     }
 }
-
-extension Array where Element == UInt8 {
-    init(copying bytes: Span<UInt8>) {
-        self.init()
-        reserveCapacity(bytes.count)
-        for index in bytes.indices { append(bytes[index]) }
-    }
-}

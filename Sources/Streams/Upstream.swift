@@ -13,7 +13,6 @@ public final class Upstream: Link {
     private var timer: LoopTimer?
     private var remaining: [Address]
     private let target: UpstreamTarget
-    private var isIdle = false
 
     init(pool: UpstreamPool, target: UpstreamTarget, addresses: [Address]) {
         self.pool = Borrowed(pool)
@@ -58,7 +57,6 @@ public final class Upstream: Link {
 
     func lend(to conversation: Conversation) {
         self.conversation = Borrowed(conversation)
-        isIdle = false
         isReused = true
         timer?.stop()
     }
@@ -66,7 +64,6 @@ public final class Upstream: Link {
     /// Detaches from the conversation; the link waits for the next one.
     func rest() {
         conversation = nil
-        isIdle = true
         arm(target.budgets.pooled) { [unowned self] in self.discard() }
         resume()
     }

@@ -3,7 +3,9 @@ internal import RATS
 
 /// Evidence of a Nitro enclave: the attestation document as the NSM gives it, a COSE_Sign1 (RFC
 /// 9052 section 4.2) with or without its tag 18.
-struct NitroEvidence: Sendable {
+struct NitroEvidence: RefusingEvidence {
+    static let format = EvidenceFormat.nitro
+
     let document: NitroDocument
     /// The key that signed; nobody has vouched for it yet.
     let certificate: Certificate
@@ -119,24 +121,5 @@ struct NitroEvidence: Sendable {
                 "nitro.signature.invalid", .evidence, "signature",
                 "one by the document's certificate", "another", "the document was changed")
         }
-    }
-
-    static func refusal(
-        _ code: String,
-        _ stage: Refusal.Stage,
-        _ field: String,
-        _ expected: String,
-        _ got: String,
-        _ remedy: String = "the Evidence does not agree with itself; look at the machine"
-    ) -> Refusal {
-        Refusal(
-            code,
-            stage,
-            kind: "nitro",
-            field: field,
-            expected: expected,
-            got: got,
-            remedy: remedy
-        )
     }
 }

@@ -11,7 +11,9 @@ internal import RATS
 ///
 /// Certificates and lists may also come as Endorsements of `application/pkix-cert` and
 /// `application/pkix-crl`.
-struct SNPEvidence: Sendable {
+struct SNPEvidence: RefusingEvidence {
+    static let format = EvidenceFormat.snp
+
     /// VCEK, ASK and ARK, those of a VLEK, and as many again that another product's cache left.
     static let maxCertificates = 12
 
@@ -149,24 +151,5 @@ struct SNPEvidence: Sendable {
         if let hardware = endorsed.hardwareID { claims.set("endorsement.hwid", .bytes(hardware)) }
         if let provider = endorsed.providerID { claims.set("endorsement.csp_id", .text(provider)) }
         return claims
-    }
-
-    static func refusal(
-        _ code: String,
-        _ stage: Refusal.Stage,
-        _ field: String,
-        _ expected: String,
-        _ got: String,
-        _ remedy: String = "the Evidence does not agree with itself; look at the machine"
-    ) -> Refusal {
-        Refusal(
-            code,
-            stage,
-            kind: "snp",
-            field: field,
-            expected: expected,
-            got: got,
-            remedy: remedy
-        )
     }
 }

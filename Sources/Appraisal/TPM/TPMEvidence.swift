@@ -12,7 +12,9 @@ internal import RATS
 /// | 5 | map from register to value, of the registers quoted and no others |
 /// | 6 | X.509 certificate of the endorsement key, DER; may be absent |
 /// | 7 | event log as the firmware left it; may be absent |
-struct TPMEvidence: Sendable {
+struct TPMEvidence: RefusingEvidence {
+    static let format = EvidenceFormat.tpm
+
     let attest: TPMSAttest
     let key: TPMTPublic
     let bank: PCRBank
@@ -136,25 +138,6 @@ struct TPMEvidence: Sendable {
             let bank = PCRBank(algorithm: selection.algorithm)?.rawValue
             return "\(bank ?? String(selection.algorithm, radix: 16)) \(selection.registers)"
         }.joined(separator: ", ")
-    }
-
-    static func refusal(
-        _ code: String,
-        _ stage: Refusal.Stage,
-        _ field: String,
-        _ expected: String,
-        _ got: String,
-        _ remedy: String = "the Evidence does not agree with itself; look at the machine"
-    ) -> Refusal {
-        Refusal(
-            code,
-            stage,
-            kind: "tpm",
-            field: field,
-            expected: expected,
-            got: got,
-            remedy: remedy
-        )
     }
 }
 

@@ -1,4 +1,5 @@
 internal import Appraisal
+internal import Keys
 internal import Logging
 internal import Loop
 internal import RATLS
@@ -50,7 +51,7 @@ final class Channel: Sendable {
         if let result {
             let kinds = result.evidence.map { $0.format.rawValue }
             details["evidence"] = "\(kinds.joined(separator: ","))"
-            details["policy"] = "\(hex(result.policyDigest.prefix(8)))"
+            details["policy"] = "\(Hex.encode(Array(result.policyDigest.prefix(8))))"
             if result.isSimulated {
                 log.logger.critical(
                     """
@@ -64,9 +65,5 @@ final class Channel: Sendable {
 
     func refused(_ link: Link, _ failure: Failure) {
         log.refused((link as? Downstream)?.remote ?? link.peerAddress, failure)
-    }
-
-    private func hex(_ bytes: ArraySlice<UInt8>) -> String {
-        bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
     }
 }

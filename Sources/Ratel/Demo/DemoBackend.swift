@@ -62,7 +62,7 @@ private final class DemoConnection: Link {
     }
 
     override func didReceive(_ plaintext: consuming Buffer) {
-        for index in plaintext.bytes.indices { received.append(plaintext.bytes[index]) }
+        received += Array(copying: plaintext.bytes)
         advance()
     }
 

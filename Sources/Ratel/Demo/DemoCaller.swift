@@ -60,7 +60,7 @@ private final class CallerLink: Link {
     }
 
     override func didReceive(_ plaintext: consuming Buffer) {
-        for index in plaintext.bytes.indices { received.append(plaintext.bytes[index]) }
+        received += Array(copying: plaintext.bytes)
         do throws(HTTPRefusal) {
             try read()
         } catch {
