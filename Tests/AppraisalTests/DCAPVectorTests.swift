@@ -13,18 +13,18 @@ extension RealVector {
             rootRevocations: file("root_ca_crl.der") ?? [])
     }
 
-    /// The pinned key's hash: Intel's, or that of the vector's own root.
-    func root() throws -> [UInt8] {
+    /// The hashes of the pinned keys: Intel's, or that of the vector's own root.
+    func roots() throws -> [[UInt8]] {
         guard let anchor = description["trust_anchor"]?.text, anchor.hasPrefix("file:"),
             let bytes = file(String(anchor.dropFirst(5)))
-        else { return DCAPVerification.intelRoot }
+        else { return DCAPRoots.intel }
         let pem = String(decoding: bytes, as: UTF8.self)
-        return Digest.sha256(try Certificate.read(pem: pem)[0].spki)
+        return [Digest.sha256(try Certificate.read(pem: pem)[0].spki)]
     }
 
     func verifyDCAP(at now: Int64) throws -> DCAPVerification {
         let verification = try DCAPVerification(
-            file("quote.bin") ?? [], collateral: collateral, now: now, root: try root())
+            file("quote.bin") ?? [], collateral: collateral, now: now, roots: try roots())
         try DCAPRules.check(verification.quote)
         return verification
     }

@@ -92,7 +92,7 @@ struct FakeNitro {
         let root = try rootCertificate()
         let policy =
             pinned
-            ? NitroPolicy(pcrs: pcrs, maxSkew: skew, root: Digest.sha256(root))
+            ? NitroPolicy(pcrs: pcrs, maxSkew: skew, roots: [Digest.sha256(root)])
             : NitroPolicy(pcrs: pcrs, maxSkew: skew)
         let peer = PeerPolicy(
             name: "enclave",

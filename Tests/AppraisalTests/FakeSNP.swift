@@ -66,7 +66,7 @@ struct FakeSNP {
     /// The policy that trusts this PKI and lets all else pass.
     var policy: FakeSNPPolicy {
         var policy = FakeSNPPolicy()
-        policy.roots = [.genoa: Digest.sha256(ark.spki)]
+        policy.roots = [.genoa: [Digest.sha256(ark.spki)]]
         return policy
     }
 

@@ -87,11 +87,11 @@ struct SNPPolicyTests {
         )
         let pin = Digest.sha256(snp.ark.spki)
         let genoa: Change = {
-            $0.roots = [.milan: pin]
+            $0.roots = [.milan: [pin]]
             $0.products = [.genoa: FakeSNPPolicy.anything]
         }
         #expect(try code(snp, genoa) == "snp.product.refused")
-        #expect(try code(snp, { $0.roots = [.milan: pin] }) == "admitted")
+        #expect(try code(snp, { $0.roots = [.milan: [pin]] }) == "admitted")
     }
 
     @Test func everyTCBHasItsFloor() throws {

@@ -143,7 +143,7 @@ struct EnclavePolicyTests {
         #expect(section.pcrs[0] == .oneOf([[UInt8](repeating: 0xCD, count: 48)]))
         #expect(section.pcrs[8] == .any)
         #expect(section.maxSkew == 60)
-        #expect(section.root == NitroPolicy.awsRoot)
+        #expect(section.roots == [NitroPolicy.awsRoot])
         #expect(PolicyExplanation.text(policy).contains("PCR 8: any"))
         let changes = [
             (", 8: any", "", "policy.nitro.pcrs"), ("8: any", "32: any", "policy.value.refused"),

@@ -5,10 +5,9 @@ internal import RATS
 struct DCAPAppraisal {
     let evidence: DCAPEvidence
     let now: Int64
-    var root = DCAPVerification.intelRoot
 
     func run(_ policy: TDXPolicy) throws(Refusal) {
-        let verification = try verify(policy.tcb, policy.platforms)
+        let verification = try verify(policy.tcb, policy.platforms, policy.roots)
         guard case .tdx(let report) = verification.quote.body else {
             throw DCAPRefusal.evidence("quote.tee_type", "TEE type", "tdx", "sgx")
         }
@@ -30,7 +29,7 @@ struct DCAPAppraisal {
     }
 
     func run(_ policy: SGXPolicy) throws(Refusal) {
-        let verification = try verify(policy.tcb, policy.platforms)
+        let verification = try verify(policy.tcb, policy.platforms, policy.roots)
         guard case .sgx(let report) = verification.quote.body else {
             throw DCAPRefusal.evidence("quote.tee_type", "TEE type", "sgx", "tdx")
         }
@@ -46,14 +45,14 @@ struct DCAPAppraisal {
     }
 
     private func verify(
-        _ policy: TCBPolicy, _ platforms: ReferenceValue
+        _ policy: TCBPolicy, _ platforms: ReferenceValue, _ roots: [[UInt8]]
     ) throws(Refusal) -> DCAPVerification {
         guard let collateral = evidence.collateral else {
             throw DCAPRefusal.collateral(
                 "collateral.missing", "collateral", "Intel's, for this platform", "none")
         }
         let verification = try DCAPVerification(
-            evidence.bytes, collateral: collateral, now: now, root: root)
+            evidence.bytes, collateral: collateral, now: now, roots: roots)
         try DCAPRules.check(verification.quote)
         try check(verification, policy)
         try require(platforms, verification.pck.ppid, "platform")

@@ -4,7 +4,8 @@ internal import RATS
 /// Certificate paths to Intel's root, with revocation: Intel SGX PCK Certificate and CRL Profile
 /// Specification, sections 1.3 and 1.4.
 struct DCAPChain {
-    let root: [UInt8]
+    /// SHA-256 of the SubjectPublicKeyInfo of each root that will do.
+    let roots: [[UInt8]]
     let now: Int64
 
     /// Certificates in one PEM: three are usual.
@@ -54,11 +55,12 @@ struct DCAPChain {
         _ leaf: Certificate, _ certificates: [Certificate], _ code: String, lists: [[UInt8]]
     ) throws(Refusal) {
         let anchors = certificates.filter {
-            ConstantTime.equal(Digest.sha256($0.spki), root) && $0.isSelfSigned
+            roots.contains(Digest.sha256($0.spki)) && $0.isSelfSigned
         }
         guard !anchors.isEmpty else {
             throw chainRefusal(
-                "chain.root", "the pinned Intel SGX Root CA", "another root")
+                "chain.root", expectedRoot,
+                certificates.filter(\.isSelfSigned).map(\.subject).joined(separator: ", "))
         }
         guard lists.allSatisfy({ !$0.isEmpty }) else {
             throw DCAPRefusal.collateral(
@@ -72,6 +74,11 @@ struct DCAPChain {
         } catch {
             throw chainRefusal(code, "a current path to Intel's root", error.description)
         }
+    }
+
+    private var expectedRoot: String {
+        if roots == DCAPRoots.intel { return "the pinned Intel SGX Root CA" }
+        return "a root of the policy: " + roots.map(Hex.encode).joined(separator: " or ")
     }
 
     private func chainRefusal(_ code: String, _ expected: String, _ got: String) -> Refusal {

@@ -48,6 +48,8 @@ public struct TDXPolicy: Sendable {
     public let tcb: TCBPolicy
     /// PPIDs, 16 bytes.
     public let platforms: ReferenceValue
+    /// SHA-256 of the SubjectPublicKeyInfo of each root that will do, 32 bytes.
+    public let roots: [[UInt8]]
 
     /// MIGRATABLE, PKS, KL and PERFMON by their names in policies.
     public static let attributeNames: [(name: String, bit: UInt64)] = [
@@ -59,7 +61,8 @@ public struct TDXPolicy: Sendable {
     public init(
         mrTD: ReferenceValue, rtmr: [ReferenceValue], mrConfigID: ReferenceValue,
         mrOwner: ReferenceValue, mrOwnerConfig: ReferenceValue, allowedAttributes: UInt64,
-        tcb: TCBPolicy, platforms: ReferenceValue
+        tcb: TCBPolicy, platforms: ReferenceValue,
+        roots: [[UInt8]] = DCAPRoots.intel
     ) {
         precondition(rtmr.count == 4, "a missing RTMR would be a skipped check")
         self.mrTD = mrTD
@@ -70,6 +73,7 @@ public struct TDXPolicy: Sendable {
         self.allowedAttributes = allowedAttributes
         self.tcb = tcb
         self.platforms = platforms
+        self.roots = roots
     }
 }
 
@@ -86,11 +90,14 @@ public struct SGXPolicy: Sendable {
     public let tcb: TCBPolicy
     /// PPIDs, 16 bytes.
     public let platforms: ReferenceValue
+    /// SHA-256 of the SubjectPublicKeyInfo of each root that will do, 32 bytes.
+    public let roots: [[UInt8]]
 
     /// Collects the parts.
     public init(
         mrEnclave: ReferenceValue, mrSigner: ReferenceValue, productID: ReferenceValue,
-        minimumSVN: UInt16, tcb: TCBPolicy, platforms: ReferenceValue
+        minimumSVN: UInt16, tcb: TCBPolicy, platforms: ReferenceValue,
+        roots: [[UInt8]] = DCAPRoots.intel
     ) {
         self.mrEnclave = mrEnclave
         self.mrSigner = mrSigner
@@ -98,5 +105,6 @@ public struct SGXPolicy: Sendable {
         self.minimumSVN = minimumSVN
         self.tcb = tcb
         self.platforms = platforms
+        self.roots = roots
     }
 }

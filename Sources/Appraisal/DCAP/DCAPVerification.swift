@@ -6,12 +6,6 @@ internal import RATS
 /// Only its initialiser makes one, in the order of Intel's quote verification library; whether the
 /// status, the measurements and the attributes will do is for the policy to say.
 struct DCAPVerification: Sendable {
-    /// SHA-256 of the SubjectPublicKeyInfo of the Intel SGX Root CA: two certificates exist for
-    /// this one key (to 2033 and to 2049), so the key is pinned.
-    static let intelRoot =
-        Hex.decode(
-            "a0af031289f5d5d4132f9186068a7fc13628633ba235777472e29b6b6c67a49e") ?? []
-
     let quote: DCAPQuote
     let pck: PCKCertificate
     let status: TCBStatus
@@ -19,16 +13,17 @@ struct DCAPVerification: Sendable {
     /// The lower of the evaluation numbers of TCB info and QE identity.
     let evaluation: Int
 
-    /// Verifies `bytes` with `collateral` at the Unix time `now`; `root` is the pinned key's hash.
+    /// Verifies `bytes` with `collateral` at the Unix time `now`; `roots` are the hashes of
+    /// the keys that chains may end in.
     init(
-        _ bytes: [UInt8], collateral: DCAPCollateral, now: Int64, root: [UInt8] = intelRoot
+        _ bytes: [UInt8], collateral: DCAPCollateral, now: Int64, roots: [[UInt8]] = DCAPRoots.intel
     ) throws(Refusal) {
         guard collateral.isWithinLimits else {
             throw DCAPRefusal.collateral(
                 "collateral.too_long", "collateral", "at most 256 KiB a part", "more")
         }
         let quote = try DCAPQuote(bytes)
-        let chain = DCAPChain(root: root, now: now)
+        let chain = DCAPChain(roots: roots, now: now)
         let leaf = try chain.pck(quote.certificates, collateral)
         let pck = try PCKCertificate(leaf)
         let signer = try chain.tcbSigner(collateral)

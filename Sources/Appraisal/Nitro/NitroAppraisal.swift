@@ -20,11 +20,11 @@ struct NitroAppraisal {
     // The bundle begins with the root, AWS says; it is one only because it is pinned.
     private func checkChain() throws(Refusal) {
         let first = document.bundle.first ?? []
-        guard ConstantTime.equal(Digest.sha256(first), policy.root) else {
+        guard policy.roots.contains(Digest.sha256(first)) else {
             throw refusal(
                 "nitro.root.unknown",
                 "SHA-256 of the first certificate in cabundle",
-                Hex.encode(policy.root),
+                policy.roots.map(Hex.encode).joined(separator: " or "),
                 Hex.encode(Digest.sha256(first)),
                 "the document does not come from this root of AWS"
             )

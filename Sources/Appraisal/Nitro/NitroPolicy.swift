@@ -11,18 +11,18 @@ public struct NitroPolicy: Sendable {
     public let pcrs: [Int: ReferenceValue]
     /// By how many seconds the document's clock may differ from that of the appraisal.
     public let maxSkew: UInt32
-    /// SHA-256 of the root certificate, DER, 32 bytes.
-    public let root: [UInt8]
+    /// SHA-256 of each root certificate that will do, DER, 32 bytes: AWS publishes it so.
+    public let roots: [[UInt8]]
 
     /// Puts together what an enclave has to show.
     public init(
         pcrs: [Int: ReferenceValue],
         maxSkew: UInt32,
-        root: [UInt8] = NitroPolicy.awsRoot
+        roots: [[UInt8]] = [NitroPolicy.awsRoot]
     ) {
         self.pcrs = pcrs
         self.maxSkew = maxSkew
-        self.root = root
+        self.roots = roots
     }
 
     /// SHA-256 of "AWS Nitro Enclaves Root-G1" as the AWS Nitro Enclaves User Guide, "Verifying

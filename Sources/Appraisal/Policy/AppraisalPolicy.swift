@@ -46,6 +46,21 @@ public struct AppraisalPolicy: Sendable {
         return kinds.sorted { $0.rawValue < $1.rawValue }
     }
 
+    /// The formats for which some peer of this policy is trusted by roots other than the vendor's.
+    public var replacedRoots: [EvidenceFormat] {
+        guard case .appraised(let peers) = peers else { return [] }
+        var formats: Set<EvidenceFormat> = []
+        for peer in peers {
+            if let tdx = peer.tdx, tdx.roots != DCAPRoots.intel { formats.insert(.tdx) }
+            if let sgx = peer.sgx, sgx.roots != DCAPRoots.intel { formats.insert(.sgx) }
+            if let snp = peer.snp, snp.roots != SNPRoots.amd { formats.insert(.snp) }
+            if let nitro = peer.nitro, nitro.roots != [NitroPolicy.awsRoot] {
+                formats.insert(.nitro)
+            }
+        }
+        return EvidenceFormat.allCases.filter(formats.contains)
+    }
+
     /// Whether some peer of this policy may present simulated Evidence.
     public var acceptsSimulated: Bool {
         guard case .appraised(let peers) = peers else { return false }

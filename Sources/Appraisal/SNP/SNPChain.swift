@@ -25,7 +25,7 @@ struct SNPChain {
     private func root() throws(Refusal) -> (SNPProduct, Certificate) {
         for certificate in evidence.certificates {
             let hash = Digest.sha256(certificate.spki)
-            let names = SNPProduct.allCases.filter { policy.roots[$0] == hash }
+            let names = SNPProduct.allCases.filter { policy.roots[$0]?.contains(hash) == true }
             for product in names where issues(product, .vcek, .vlek) {
                 return (product, certificate)
             }
@@ -33,10 +33,16 @@ struct SNPChain {
         throw refusal(
             "snp.root.unknown",
             "AMD Root Key",
-            "the pinned ARK of the key's product, among the certificates",
+            expectedRoot,
             "issuer \(evidence.key.issuer)",
             "have the peer send ASK and ARK as AMD's KDS serves them"
         )
+    }
+
+    private var expectedRoot: String {
+        let place = "of the key's product, among the certificates"
+        if policy.roots == SNPRoots.amd { return "the pinned ARK \(place)" }
+        return "an ARK of the policy's `roots` \(place)"
     }
 
     private func issues(_ product: SNPProduct, _ keys: SNPReport.SigningKey...) -> Bool {

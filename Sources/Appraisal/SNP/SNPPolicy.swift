@@ -147,8 +147,8 @@ public struct SNPPolicy: Sendable {
     public let revocation: Hardening
     /// Whether firmware that can still be rolled back is let pass.
     public let allowsProvisionalFirmware: Bool
-    /// SHA-256 of the SubjectPublicKeyInfo of each product's ARK.
-    public let roots: [SNPProduct: [UInt8]]
+    /// SHA-256 of the SubjectPublicKeyInfo of each ARK that will do, by product.
+    public let roots: [SNPProduct: [[UInt8]]]
 
     /// Puts together what a guest has to show.
     public init(
@@ -159,7 +159,7 @@ public struct SNPPolicy: Sendable {
         loadedKey: LoadedKey,
         revocation: Hardening,
         allowsProvisionalFirmware: Bool,
-        roots: [SNPProduct: [UInt8]] = SNPRoots.amd
+        roots: [SNPProduct: [[UInt8]]] = SNPRoots.amd
     ) {
         self.products = products
         self.identity = identity

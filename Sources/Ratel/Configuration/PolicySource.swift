@@ -34,6 +34,14 @@ public struct PolicySource: Sendable {
                 may run anything
                 """)
         }
+        if !policy.replacedRoots.isEmpty {
+            let names = policy.replacedRoots.map(\.rawValue).joined(separator: ", ")
+            logger.critical(
+                """
+                THE POLICY REPLACES VENDORS' ROOTS (`roots`, in \(names)): whoever has the keys \
+                of those roots can make Evidence that it admits
+                """)
+        }
         return policy
     }
 }

@@ -43,7 +43,7 @@ enum DCAPLines {
         lines.append(
             "  attributes beside SEPT_VE_DISABLE: "
                 + (allowed.isEmpty ? "none" : allowed.map(\.name).joined(separator: ", ")))
-        return lines + explain(policy.tcb, policy.platforms)
+        return lines + explain(policy.tcb, policy.platforms) + roots(policy.roots)
     }
 
     static func explain(_ policy: SGXPolicy) -> [String] {
@@ -51,7 +51,7 @@ enum DCAPLines {
             "  its enclave's MRENCLAVE is \(show(policy.mrEnclave))",
             "    MRSIGNER: \(show(policy.mrSigner))", "    ISVPRODID: \(show(policy.productID))",
             "    ISVSVN: at least \(policy.minimumSVN)",
-        ] + explain(policy.tcb, policy.platforms)
+        ] + explain(policy.tcb, policy.platforms) + roots(policy.roots)
     }
 
     private static func explain(_ tcb: TCBPolicy, _ platforms: ReferenceValue) -> [String] {
@@ -69,6 +69,10 @@ enum DCAPLines {
         }
         lines.append("  on the platform (PPID) \(show(platforms))")
         return lines
+    }
+
+    private static func roots(_ roots: [[UInt8]]) -> [String] {
+        roots == DCAPRoots.intel ? [] : PolicyExplanation.replaced("Intel's root", roots)
     }
 
     private static func show(_ value: ReferenceValue) -> String {

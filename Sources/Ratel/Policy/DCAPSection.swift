@@ -1,4 +1,5 @@
 internal import Appraisal
+internal import Keys
 internal import RATS
 
 /// The sections `tdx` and `sgx` of a peer in a policy, and `tcb` inside them.
@@ -17,6 +18,7 @@ internal import RATS
 ///       - {status: SWHardeningNeeded, advisories: [INTEL-SA-00615], until: 2027-03-01}
 ///     min_evaluation: 18
 ///   platforms: any                  # or PPIDs, 32 hex
+///   # roots: [test-root.pem]        # in place of Intel's, which is then not trusted
 /// sgx:
 ///   mrenclave: ["<64 hex>"]
 ///   mrsigner: ["<64 hex>"]
@@ -24,16 +26,17 @@ internal import RATS
 ///   min_isvsvn: 1
 ///   tcb: …
 ///   platforms: any
+///   # roots: …
 /// ```
 struct DCAPSection {
     let node: PolicyNode
 
-    func tdx() throws(Refusal) -> TDXPolicy {
+    func tdx(_ files: inout CertificateFiles) throws(Refusal) -> TDXPolicy {
         let names = [
             "mrtd", "rtmr", "mrconfigid", "mrowner", "mrownerconfig", "attributes", "tcb",
             "platforms",
         ]
-        let fields = try node.fields(required: names)
+        let fields = try node.fields(required: names, optional: ["roots"])
         let registers = try section(fields, "rtmr").fields(required: ["0", "1", "2", "3"])
         var rtmr: [ReferenceValue] = []
         for index in 0..<4 { rtmr.append(try reference(registers, "\(index)", 48)) }
@@ -44,19 +47,26 @@ struct DCAPSection {
             mrOwnerConfig: try reference(fields, "mrownerconfig", 48),
             allowedAttributes: try attributes(try section(fields, "attributes")),
             tcb: try tcb(try section(fields, "tcb")),
-            platforms: try reference(fields, "platforms", 16))
+            platforms: try reference(fields, "platforms", 16), roots: try roots(fields, &files))
     }
 
-    func sgx() throws(Refusal) -> SGXPolicy {
+    func sgx(_ files: inout CertificateFiles) throws(Refusal) -> SGXPolicy {
         let names = ["mrenclave", "mrsigner", "isvprodid", "min_isvsvn", "tcb", "platforms"]
-        let fields = try node.fields(required: names)
+        let fields = try node.fields(required: names, optional: ["roots"])
         return SGXPolicy(
             mrEnclave: try reference(fields, "mrenclave", 32),
             mrSigner: try reference(fields, "mrsigner", 32),
             productID: try reference(fields, "isvprodid", 2),
             minimumSVN: UInt16(try section(fields, "min_isvsvn").integer(0...0xFFFF)),
             tcb: try tcb(try section(fields, "tcb")),
-            platforms: try reference(fields, "platforms", 16))
+            platforms: try reference(fields, "platforms", 16), roots: try roots(fields, &files))
+    }
+
+    private func roots(
+        _ fields: [String: PolicyNode], _ files: inout CertificateFiles
+    ) throws(Refusal) -> [[UInt8]] {
+        guard let node = fields["roots"] else { return DCAPRoots.intel }
+        return try files.roots(node).map { Digest.sha256($0.spki) }
     }
 
     private func attributes(_ node: PolicyNode) throws(Refusal) -> UInt64 {

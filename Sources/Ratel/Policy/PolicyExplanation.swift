@@ -111,6 +111,10 @@ public enum PolicyExplanation {
         let provisional = snp.allowsProvisionalFirmware ? "any" : "refused"
         lines.append("  firmware that can be rolled back: \(provisional)")
         lines.append("  debugging and migration agents are refused")
+        if snp.roots != SNPRoots.amd {
+            let roots = SNPProduct.allCases.flatMap { snp.roots[$0] ?? [] }
+            lines += replaced("AMD's roots", roots)
+        }
         return lines
     }
 
@@ -132,7 +136,14 @@ public enum PolicyExplanation {
             lines.append("    PCR \(index): \(show(value))")
         }
         lines.append("  made within \(nitro.maxSkew) s; enclaves in debug mode are refused")
+        if nitro.roots != [NitroPolicy.awsRoot] { lines += replaced("AWS's root", nitro.roots) }
         return lines
+    }
+
+    /// The loud lines about roots that a policy trusts in place of a vendor's.
+    static func replaced(_ whose: String, _ roots: [[UInt8]]) -> [String] {
+        ["  \(whose.uppercased()) NOT USED: whoever has one of these keys can make such Evidence:"]
+            + roots.map { "    SHA-256 \(Hex.encode($0))" }
     }
 
     private static func show(_ floor: SNPPolicy.Floor) -> String {

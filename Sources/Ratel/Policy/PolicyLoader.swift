@@ -12,7 +12,7 @@ public struct PolicyLoader {
     /// The longest policy: some thousand reference values of 100 bytes; more is a mistake.
     public static let maxSize = 1024 * 1024
 
-    private let read: (String) -> [UInt8]?
+    private var files: CertificateFiles
     // What the digest covers: the text, then each file that it names, with its length before it.
     private var covered: [UInt8] = []
 
@@ -44,7 +44,7 @@ public struct PolicyLoader {
         return try loader.policy(bytes)
     }
 
-    private init(read: @escaping (String) -> [UInt8]?) { self.read = read }
+    private init(read: @escaping (String) -> [UInt8]?) { files = CertificateFiles(read: read) }
 
     private mutating func policy(_ bytes: [UInt8]) throws(Refusal) -> AppraisalPolicy {
         cover(bytes)
@@ -53,11 +53,9 @@ public struct PolicyLoader {
         _ = try fields["version"]?.integer(1...1)
         let mode = try fields["mode"]?.word(AppraisalPolicy.Mode.self) ?? .enforce
         guard let peers = fields["peers"] else { throw root.wrongType("peers") }
-        return AppraisalPolicy(
-            mode: mode,
-            peers: try self.peers(peers),
-            digest: Digest.sha384(covered)
-        )
+        let admitted = try self.peers(peers)
+        for file in files.filesRead { cover(file) }
+        return AppraisalPolicy(mode: mode, peers: admitted, digest: Digest.sha384(covered))
     }
 
     private mutating func peers(_ node: PolicyNode) throws(Refusal) -> AppraisalPolicy.Peers {
@@ -101,18 +99,20 @@ public struct PolicyLoader {
         }
         let simulated = try fields["simulated"]?.flag() ?? false
         let require = try self.require(fields["require"], simulated: simulated, of: node)
-        let tpm = try fields["tpm"].map { node throws(Refusal) in try self.tpm(node) }
+        let tpm = try fields["tpm"].map { node throws(Refusal) in
+            try TPMSection(node: node).policy(&files)
+        }
         let tdx = try fields["tdx"].map { node throws(Refusal) in
-            try DCAPSection(node: node).tdx()
+            try DCAPSection(node: node).tdx(&files)
         }
         let sgx = try fields["sgx"].map { node throws(Refusal) in
-            try DCAPSection(node: node).sgx()
+            try DCAPSection(node: node).sgx(&files)
         }
         let snp = try fields["snp"].map { node throws(Refusal) in
-            try SNPSection(node: node).policy()
+            try SNPSection(node: node).policy(&files)
         }
         let nitro = try fields["nitro"].map { node throws(Refusal) in
-            try NitroSection(node: node).policy()
+            try NitroSection(node: node).policy(&files)
         }
         for format in [EvidenceFormat.tpm, .tdx, .sgx, .snp, .nitro]
         where (require[format] ?? 0 > 0) != (fields[format.rawValue] != nil) {
@@ -168,13 +168,6 @@ public struct PolicyLoader {
             )
         }
         return require
-    }
-
-    private mutating func tpm(_ node: PolicyNode) throws(Refusal) -> TPMPolicy {
-        var section = TPMSection(node: node, read: read)
-        let policy = try section.policy()
-        for file in section.filesRead { cover(file) }
-        return policy
     }
 
     private static func name(_ node: PolicyNode?) throws(Refusal) -> String {

@@ -1,8 +1,9 @@
 internal import Appraisal
+internal import Keys
 internal import RATS
 internal import Yams
 
-/// The section `snp` of a peer in a policy; every key must be there.
+/// The section `snp` of a peer in a policy; every key but `roots` must be there.
 ///
 /// ```yaml
 /// snp:
@@ -23,19 +24,22 @@ internal import Yams
 ///   vlek: refused                  # or any, or the providers: ["CN=…"]
 ///   revocation: required           # or any
 ///   provisional_firmware: refused  # or any
+///   # roots: {genoa: [ark.pem]}    # in place of AMD's, of which then none is trusted
 /// ```
 struct SNPSection {
     let node: PolicyNode
 
-    func policy() throws(Refusal) -> SNPPolicy {
-        let fields = try node.fields(required: [
+    func policy(_ files: inout CertificateFiles) throws(Refusal) -> SNPPolicy {
+        let names = [
             "products", "measurement", "host_data", "id_key_digest", "author_key_digest",
             "chip_id", "guest_svn", "vmpl", "abi", "features", "vlek", "revocation",
             "provisional_firmware",
-        ])
+        ]
+        let fields = try node.fields(required: names, optional: ["roots"])
+        let products = try products(fields["products"])
         let provisional = try fields["provisional_firmware"]?.word(SNPPolicy.Weakening.self)
         return SNPPolicy(
-            products: try products(fields["products"]),
+            products: products,
             identity: SNPPolicy.Identity(
                 measurement: try reference(fields["measurement"], 48),
                 hostData: try reference(fields["host_data"], 32),
@@ -51,7 +55,8 @@ struct SNPSection {
             abi: try least(fields["abi"]) { node throws(Refusal) in try version(node) },
             loadedKey: try loadedKey(fields["vlek"]),
             revocation: try fields["revocation"]?.word(SNPPolicy.Hardening.self) ?? .required,
-            allowsProvisionalFirmware: provisional == .any
+            allowsProvisionalFirmware: provisional == .any,
+            roots: try roots(fields["roots"], of: products.keys.map(\.rawValue), &files)
         )
     }
 
@@ -73,6 +78,19 @@ struct SNPSection {
             )
         }
         return products
+    }
+
+    private func roots(
+        _ node: PolicyNode?, of products: [String], _ files: inout CertificateFiles
+    ) throws(Refusal) -> [SNPProduct: [[UInt8]]] {
+        guard let node else { return SNPRoots.amd }
+        var roots: [SNPProduct: [[UInt8]]] = [:]
+        // A product without a root would be refused one by one: it is told at once.
+        for (name, value) in try node.fields(required: products.sorted()) {
+            guard let product = SNPProduct(rawValue: name) else { continue }
+            roots[product] = try files.roots(value).map { Digest.sha256($0.spki) }
+        }
+        return roots
     }
 
     private func floors(

@@ -19,23 +19,15 @@ internal import Yams
 /// ```
 struct TPMSection {
     let node: PolicyNode
-    let read: (String) -> [UInt8]?
-    /// The content of each file that the section names, in order.
-    var filesRead: [[UInt8]] = []
 
     private enum Clock: String, CaseIterable { case safe, any }
 
-    init(node: PolicyNode, read: @escaping (String) -> [UInt8]?) {
-        self.node = node
-        self.read = read
-    }
-
-    mutating func policy() throws(Refusal) -> TPMPolicy {
+    func policy(_ files: inout CertificateFiles) throws(Refusal) -> TPMPolicy {
         let fields = try node.fields(
             required: ["pcrs", "reset_count", "restart_count", "firmware", "clock", "event_log"],
             optional: ["ak", "ek_roots", "ek_keys"]
         )
-        let key = try keyTrust(fields)
+        let key = try keyTrust(fields, &files)
         let (bank, pcrs) = try registers(fields["pcrs"])
         return TPMPolicy(
             key: key,
@@ -49,8 +41,8 @@ struct TPMSection {
         )
     }
 
-    private mutating func keyTrust(
-        _ fields: [String: PolicyNode]
+    private func keyTrust(
+        _ fields: [String: PolicyNode], _ files: inout CertificateFiles
     ) throws(Refusal) -> TPMPolicy.KeyTrust {
         switch (fields["ak"], fields["ek_roots"], fields["ek_keys"]) {
         case (let ak?, nil, nil):
@@ -58,7 +50,7 @@ struct TPMSection {
             for item in try ak.items() { names.append(try item.bytes([34, 50, 66])) }
             return .pinned(names)
         case (nil, let roots?, let keys?):
-            return .endorsed(roots: try certificates(roots), keys: try keys.reference([32]))
+            return .endorsed(roots: try files.certificates(roots), keys: try keys.reference([32]))
         default:
             throw node.refusal(
                 "policy.tpm.key",
@@ -67,34 +59,6 @@ struct TPMSection {
                 remedy: "pin attestation keys, or name the roots of endorsement certificates"
             )
         }
-    }
-
-    private mutating func certificates(_ node: PolicyNode) throws(Refusal) -> [Certificate] {
-        var certificates: [Certificate] = []
-        for item in try node.items() {
-            var pem = try item.text()
-            if !pem.contains("-----BEGIN") {
-                guard let bytes = read(pem) else {
-                    throw item.refusal(
-                        "policy.file.unreadable",
-                        expected: "a PEM file, or PEM",
-                        got: pem
-                    )
-                }
-                filesRead.append(bytes)
-                pem = String(decoding: bytes, as: UTF8.self)
-            }
-            do throws(KeyError) {
-                certificates += try Certificate.read(pem: pem)
-            } catch {
-                throw item.refusal(
-                    "policy.value.refused",
-                    expected: "PEM certificates",
-                    got: error.description
-                )
-            }
-        }
-        return certificates
     }
 
     private func registers(

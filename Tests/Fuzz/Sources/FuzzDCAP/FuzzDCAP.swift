@@ -41,7 +41,7 @@ func quote(_ bytes: [UInt8]) {
     _ = quote.claims
     _ = try? quote.checkSignatures()
     _ = try? DCAPRules.check(quote)
-    let chain = DCAPChain(root: DCAPVerification.intelRoot, now: now)
+    let chain = DCAPChain(roots: DCAPRoots.intel, now: now)
     let none = DCAPCollateral(
         tcbInfo: [], qeIdentity: [], tcbSigningChain: [], pckRevocations: [], rootRevocations: [])
     require((try? chain.pck(quote.certificates, none)) == nil, "no chain without lists")
@@ -82,7 +82,7 @@ func collateral(_ bytes: [UInt8]) {
     require(read.endorsement == endorsement, "written as it came")
     _ = document(read.tcbInfo, "tcbInfo").map { try? TCBInfo($0) }
     _ = document(read.qeIdentity, "enclaveIdentity").map { try? QEIdentity($0) }
-    let chain = DCAPChain(root: [UInt8](repeating: 0, count: 32), now: now)
+    let chain = DCAPChain(roots: [[UInt8](repeating: 0, count: 32)], now: now)
     require((try? chain.tcbSigner(read)) == nil, "no other root")
 }
 

@@ -1,0 +1,54 @@
+internal import Keys
+internal import RATS
+
+/// Certificates that a policy names, as PEM or as files of PEM, and what was read for them.
+struct CertificateFiles {
+    let read: (String) -> [UInt8]?
+    /// The content of each file, in order: the policy's digest covers it.
+    private(set) var filesRead: [[UInt8]] = []
+
+    init(read: @escaping (String) -> [UInt8]?) { self.read = read }
+
+    /// The certificates of a list of files or PEM texts, at least one.
+    mutating func certificates(_ node: PolicyNode) throws(Refusal) -> [Certificate] {
+        var certificates: [Certificate] = []
+        for item in try node.items() {
+            var pem = try item.text()
+            if !pem.contains("-----BEGIN") {
+                guard let bytes = read(pem) else {
+                    throw item.refusal(
+                        "policy.file.unreadable",
+                        expected: "a PEM file, or PEM",
+                        got: pem
+                    )
+                }
+                filesRead.append(bytes)
+                pem = String(decoding: bytes, as: UTF8.self)
+            }
+            do throws(KeyError) {
+                certificates += try Certificate.read(pem: pem)
+            } catch {
+                throw item.refusal(
+                    "policy.value.refused",
+                    expected: "PEM certificates",
+                    got: error.description
+                )
+            }
+        }
+        return certificates
+    }
+
+    /// The roots that a section trusts in place of the vendor's: at least one authority.
+    mutating func roots(_ node: PolicyNode) throws(Refusal) -> [Certificate] {
+        let roots = try certificates(node)
+        guard !roots.isEmpty, roots.allSatisfy(\.isAuthority) else {
+            throw node.refusal(
+                "policy.roots",
+                expected: "certificates of authorities",
+                got: roots.first { !$0.isAuthority }?.subject ?? "none",
+                remedy: "name the root certificates, or leave `roots` out to trust the vendor's"
+            )
+        }
+        return roots
+    }
+}
