@@ -56,6 +56,10 @@ static inline int ratel_EVP_PKEY_id(const EVP_PKEY *k) { return EVP_PKEY_get_bas
 static inline STACK_OF(X509) *ratel_sk_X509_new(void) { return sk_X509_new_null(); }
 static inline int ratel_sk_X509_push(STACK_OF(X509) *s, X509 *c) { return sk_X509_push(s, c); }
 static inline void ratel_sk_X509_free(STACK_OF(X509) *s) { sk_X509_free(s); }
+static inline int ratel_sk_X509_num(const STACK_OF(X509) *s) { return sk_X509_num(s); }
+static inline X509 *ratel_sk_X509_value(const STACK_OF(X509) *s, int i) {
+    return sk_X509_value(s, i);
+}
 static inline STACK_OF(X509_CRL) *ratel_sk_X509_CRL_new(void) { return sk_X509_CRL_new_null(); }
 static inline int ratel_sk_X509_CRL_push(STACK_OF(X509_CRL) *s, X509_CRL *c) {
     return sk_X509_CRL_push(s, c);
