@@ -49,6 +49,12 @@ struct PeerAppraisal {
             devices.append(NVIDIAAppraisal.Device(index: item.index, evidence: nvidia))
         }
         if devices.isEmpty { return }
+        // A device says nothing of the machine that it is in: any host could forward its answers.
+        guard devices.count < evidence.count else {
+            throw refusal(
+                "nvidia.machine.missing", "require", "Evidence of the machine too",
+                "of devices only", "write the CPU's or the TPM's format under `require`")
+        }
         try NVIDIAAppraisal(
             gpu: peer.nvidiaGPU, nvswitch: peer.nvidiaSwitch, devices: devices,
             endorsements: endorsements, now: now
