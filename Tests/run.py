@@ -1,6 +1,6 @@
 """Runs every suite on one debug build and adds up; the last line is `N passed, N failed`.
 
-run.py [SUITE ...]        suites: swift tidy differential scenarios end-to-end allocations
+run.py [SUITE ...]        suites: swift tidy differential scenarios evidence end-to-end allocations
 """
 
 import pathlib
@@ -22,6 +22,7 @@ def main():
             ("Tests/Differential/differential.py", BUILD / "debug" / "HTTPProbe")
         ),
         "scenarios": lambda: script(("Tests/Scenarios/run.py", BUILD / "debug" / "ratel")),
+        "evidence": lambda: script(("Tests/Evidence/run.py", BUILD / "debug" / "ratel")),
         "end-to-end": lambda: script(("Tests/EndToEnd/run.py", BUILD / "debug" / "ratel")),
         "allocations": allocations,
     }

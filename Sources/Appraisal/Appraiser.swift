@@ -85,8 +85,26 @@ public enum Appraiser {
         now: Int64,
         activations: [Activation] = []
     ) throws(Refusal) -> Outcome {
-        let authentic = try authenticate(submission, expected: expected)
-        guard let configuration = JSONParser.parse(submission.configuration),
+        try decide(
+            try authenticate(submission, expected: expected),
+            endorsements: submission.endorsements,
+            configuration: submission.configuration,
+            policy: policy,
+            now: now,
+            activations: activations
+        )
+    }
+
+    /// What `policy` makes of Evidence that is authentic.
+    static func decide(
+        _ authentic: [AuthenticEvidence],
+        endorsements: [Endorsement],
+        configuration sent: [UInt8],
+        policy: AppraisalPolicy,
+        now: Int64,
+        activations: [Activation] = []
+    ) throws(Refusal) -> Outcome {
+        guard let configuration = JSONParser.parse(sent),
             configuration.members != nil
         else {
             throw Refusal(
@@ -94,7 +112,7 @@ public enum Appraiser {
                 .evidence,
                 field: "effective configuration",
                 expected: "a JSON object",
-                got: "\(submission.configuration.count) other bytes",
+                got: "\(sent.count) other bytes",
                 remedy: "update the peer"
             )
         }
@@ -113,7 +131,7 @@ public enum Appraiser {
             let appraisal = PeerAppraisal(
                 peer: peer,
                 evidence: authentic,
-                endorsements: submission.endorsements,
+                endorsements: endorsements,
                 configuration: configuration,
                 now: now,
                 activations: activations
@@ -126,7 +144,7 @@ public enum Appraiser {
                         tier: peer.tier,
                         policyDigest: policy.digest,
                         evidence: authentic,
-                        configuration: submission.configuration,
+                        configuration: sent,
                         appraisedAt: now,
                         maxAge: peer.maxAge
                     )

@@ -18,13 +18,38 @@ extension Claims.Value {
         case .number(let number): number < 1 << 53 ? .integer(number) : .string("\(number)")
         case .flag(let flag): .bool(flag)
         case .list(let values): .array(values.map(\.json))
+        case .group(let claims): claims.json
         }
     }
 }
 
 extension Claims {
-    /// An object with the claims in their order.
-    public var json: JSONValue { .members(entries.map { ($0.name, $0.value.json) }) }
+    /// An object with the claims in their order; a dot in a name stands for an object inside.
+    public var json: JSONValue {
+        Claims.nested(entries.map { ($0.name.split(separator: ".")[...], $0.value.json) })
+    }
+
+    private static func nested(
+        _ items: [(path: ArraySlice<Substring>, value: JSONValue)]
+    ) -> JSONValue {
+        var order: [Substring] = []
+        var groups: [Substring: [(path: ArraySlice<Substring>, value: JSONValue)]] = [:]
+        for item in items {
+            guard let name = item.path.first else { continue }
+            if groups[name] == nil { order.append(name) }
+            groups[name, default: []].append((item.path.dropFirst(), item.value))
+        }
+        return .members(
+            order.map { name in
+                let group = groups[name] ?? []
+                // A value and an object cannot share a name: the value is then called `value`.
+                if group.count == 1, group[0].path.isEmpty { return (String(name), group[0].value) }
+                return (
+                    String(name),
+                    nested(group.map { ($0.path.isEmpty ? ["value"] : $0.path, $0.value) })
+                )
+            })
+    }
 }
 
 extension AuthenticEvidence {

@@ -89,6 +89,11 @@ internal import COpenSSL
     /// The library's certificate, borrowed for as long as this object lives.
     @unsafe public var handle: OpaquePointer { unsafe certificate }
 
+    /// The issuer's common name, for people: the whole name is what identifies it.
+    public var issuerCommonName: String? {
+        issuer.split(separator: ",").first { $0.hasPrefix("CN=") }.map { String($0.dropFirst(3)) }
+    }
+
     /// The SubjectPublicKeyInfo, DER.
     public var spki: [UInt8] { publicKey.spki }
 

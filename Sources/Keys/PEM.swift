@@ -87,6 +87,24 @@ public enum Base64 {
         return bytes
     }
 
+    /// The bytes of characters in the alphabet for URLs, without padding (RFC 4648 section 5,
+    /// RFC 7515 section 2), else `nil`.
+    public static func decode(url text: String) -> [UInt8]? {
+        var characters = Array(text.utf8)
+        guard !characters.contains(UInt8(ascii: "+")), !characters.contains(UInt8(ascii: "/")),
+            !characters.contains(padding)
+        else { return nil }
+        for (index, character) in characters.enumerated() {
+            switch character {
+            case UInt8(ascii: "-"): characters[index] = UInt8(ascii: "+")
+            case UInt8(ascii: "_"): characters[index] = UInt8(ascii: "/")
+            default: continue
+            }
+        }
+        while !characters.count.isMultiple(of: 4) { characters.append(padding) }
+        return decode(characters)
+    }
+
     private static let padding = UInt8(ascii: "=")
     private static let alphabet = Array(
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8

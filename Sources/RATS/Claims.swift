@@ -1,12 +1,13 @@
 /// Claims decoded from Evidence, in their order and under the names that the vendor uses.
 public struct Claims: Sendable, Equatable {
     /// The value of a claim.
-    public enum Value: Sendable, Equatable {
+    public indirect enum Value: Sendable, Equatable {
         case text(String)
         case bytes([UInt8])
         case number(UInt64)
         case flag(Bool)
         case list([Value])
+        case group(Claims)
 
         /// The value for people: hexadecimal for bytes, yes or no for flags.
         public var shown: String {
@@ -16,6 +17,8 @@ public struct Claims: Sendable, Equatable {
             case .number(let number): "\(number)"
             case .flag(let flag): flag ? "yes" : "no"
             case .list(let values): values.map(\.shown).joined(separator: ", ")
+            case .group(let claims):
+                claims.rows.map { "\($0.name) \($0.text)" }.joined(separator: "; ")
             }
         }
     }
@@ -41,6 +44,13 @@ public struct Claims: Sendable, Equatable {
             entries[index] = claim
         } else {
             entries.append(claim)
+        }
+    }
+
+    /// Appends all of `other`, each name under `prefix` and a dot where there is one.
+    public mutating func append(_ other: Claims, under prefix: String? = nil) {
+        for entry in other.entries {
+            set(prefix.map { "\($0).\(entry.name)" } ?? entry.name, entry.value)
         }
     }
 

@@ -4,29 +4,53 @@ internal import Ratel
 struct VerifyCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "verify",
-        abstract: "Appraise a server, or a file of Evidence, under a policy.",
+        abstract: "Appraise a server, or Evidence in a file or folder, under a policy.",
         discussion: """
-            Exit status: 0 when admitted, 1 when refused, 2 when there was nobody to ask, 78 when \
-            a setting is wrong.
+            A folder holds Evidence and its collateral side by side, under the names that the \
+            README lists; a file may be any one piece of Evidence, a certificate that carries \
+            some, or what `ratel attest --out` wrote.
+
+            Exit status: 0 when admitted, 1 when refused, 2 when the input is unusable or there \
+            was nobody to ask, 78 when a setting or the policy is wrong.
             """)
 
     @Argument(
         help: ArgumentHelp(
-            "HOST:PORT of a `ratel serve`, or a file that `ratel attest --out` wrote.",
-            valueName: "server|file"))
+            "HOST:PORT of a `ratel serve`, or a file or folder of Evidence.",
+            valueName: "server|file|folder"))
     var subject: String
 
     @Option(help: ArgumentHelp("What it must show.", valueName: "file"))
-    var policy: String
+    var policy: String?
+
+    @Flag(
+        name: .customLong("authenticity-only"),
+        help: """
+            Leave out the policy: check signatures, chains, revocation, collateral, freshness and \
+            bindings, and say what stays open.
+            """)
+    var authenticityOnly = false
 
     @Option(
         help: ArgumentHelp(
-            "The nonce that a file's Evidence must cover.", valueName: "hex"))
+            "Appraise a file or folder at this time (2026-11-24T12:00:00Z or Unix seconds).",
+            valueName: "time"))
+    var at: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Trust this root as well, for this run: PEM or DER; may be given more than once.",
+            valueName: "file"))
+    var root: [String] = []
+
+    @Option(
+        help: ArgumentHelp(
+            "What a file's Evidence must cover: a nonce, or report_data.", valueName: "hex"))
     var nonce: String?
 
     @Flag(
         name: .customLong("any-nonce"),
-        help: "Accept a file whatever its nonce: nothing then shows that it is fresh.")
+        help: "Accept a file whatever it covers: nothing then shows that it is fresh.")
     var anyNonce = false
 
     @Flag(help: "JSON in place of a table.")
@@ -38,8 +62,10 @@ struct VerifyCommand: ParsableCommand {
     func run() throws {
         try report { () throws(ConfigurationError) in
             try Inspector.verify(
-                ConfigurationSource(attestation.flags), subject: subject, policy: policy,
-                nonce: nonce, anyNonce: anyNonce, json: json)
+                ConfigurationSource(attestation.flags),
+                VerifyRequest(
+                    subject: subject, policy: policy, nonce: nonce, anyNonce: anyNonce,
+                    authenticityOnly: authenticityOnly, time: at, roots: root, json: json))
         }
     }
 }

@@ -49,11 +49,11 @@ struct RealVector {
     }
 
     /// Compares each claim that both sides name; returns how many those were.
-    func compare(_ claims: Claims, renamed: [String: String] = [:]) -> Int {
+    func compare(_ claims: Claims) -> Int {
         var compared = 0
         func walk(_ prefix: String, _ value: JSONValue) {
             for member in value.members ?? [] {
-                let name = prefix + (renamed[member.name] ?? member.name)
+                let name = prefix + member.name
                 if member.value.members != nil {
                     walk(name + ".", member.value)
                 } else if member.value == .null {

@@ -49,8 +49,8 @@ struct TPMAppraisalTests {
         #expect(result.peer == "node")
         #expect(result.evidence[0].claims["ak.name"] == .bytes(tpm.name))
         #expect(result.evidence[0].claims["pcr.7"] == .bytes([UInt8](repeating: 2, count: 32)))
-        #expect(result.evidence[0].claims["resetCount"] == .number(3))
-        #expect(result.json["evidence"]?.items?[0]["claims"]?["pcr.bank"]?.text == "sha256")
+        #expect(result.evidence[0].claims["reset_count"] == .number(3))
+        #expect(result.json["evidence"]?.items?[0]["claims"]?["pcr"]?["bank"]?.text == "sha256")
     }
 
     @Test func everyLineOfTheEvidenceHasItsOwnRefusal() throws {

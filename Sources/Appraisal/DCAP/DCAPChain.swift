@@ -13,6 +13,21 @@ struct DCAPChain {
 
     /// The PCK certificate of a quote, proved.
     func pck(_ pem: [UInt8], _ collateral: DCAPCollateral) throws(Refusal) -> Certificate {
+        let (leaf, certificates) = try pck(in: pem)
+        try validate(
+            leaf, certificates, "pck.chain",
+            lists: [collateral.pckRevocations, collateral.rootRevocations])
+        return leaf
+    }
+
+    /// The PCK certificate of a quote, of which nobody knows whether it is revoked.
+    func pckWithoutRevocation(_ pem: [UInt8]) throws(Refusal) -> Certificate {
+        let (leaf, certificates) = try pck(in: pem)
+        try validate(leaf, certificates, "pck.chain", lists: nil)
+        return leaf
+    }
+
+    private func pck(in pem: [UInt8]) throws(Refusal) -> (Certificate, [Certificate]) {
         let certificates = try read(pem, "PCK chain")
         let leaves = certificates.filter { $0.subject.contains("Intel SGX PCK Certificate") }
         guard leaves.count == 1, !leaves[0].isAuthority else {
@@ -23,10 +38,7 @@ struct DCAPChain {
             issuer.contains("Intel SGX PCK Platform CA")
                 || issuer.contains("Intel SGX PCK Processor CA")
         else { throw chainRefusal("pck.issuer", "a PCK CA of Intel", issuer) }
-        try validate(
-            leaves[0], certificates, "pck.chain",
-            lists: [collateral.pckRevocations, collateral.rootRevocations])
-        return leaves[0]
+        return (leaves[0], certificates)
     }
 
     /// The certificate that signs TCB info and QE identities, proved.
@@ -52,7 +64,7 @@ struct DCAPChain {
     }
 
     private func validate(
-        _ leaf: Certificate, _ certificates: [Certificate], _ code: String, lists: [[UInt8]]
+        _ leaf: Certificate, _ certificates: [Certificate], _ code: String, lists: [[UInt8]]?
     ) throws(Refusal) {
         let anchors = certificates.filter {
             roots.contains(Digest.sha256($0.spki)) && $0.isSelfSigned
@@ -62,12 +74,12 @@ struct DCAPChain {
                 "chain.root", expectedRoot,
                 certificates.filter(\.isSelfSigned).map(\.subject).joined(separator: ", "))
         }
-        guard lists.allSatisfy({ !$0.isEmpty }) else {
+        guard lists?.allSatisfy({ !$0.isEmpty }) != false else {
             throw DCAPRefusal.collateral(
                 "revocation.missing", "certificate revocation lists", "one of each CA", "none")
         }
         var options = CertificateChain.Options()
-        options.revocationLists = lists
+        options.revocationLists = lists ?? []
         do throws(KeyError) {
             try CertificateChain.validate(
                 leaf, intermediates: certificates, anchors: anchors, now: now, options: options)

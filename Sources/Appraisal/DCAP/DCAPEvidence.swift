@@ -74,38 +74,3 @@ extension DCAPCollateral {
             ]).encoded())
     }
 }
-
-extension DCAPQuote {
-    /// What it says, under Intel's names.
-    var claims: Claims {
-        var claims = Claims()
-        claims.set("quote.version", .number(UInt64(version)))
-        switch body {
-        case .tdx(let report):
-            claims.set("tdx.mrtd", .bytes(report.mrTD))
-            for (index, value) in report.rtmr.enumerated() {
-                claims.set("tdx.rtmr\(index)", .bytes(value))
-            }
-            claims.set("tdx.mrseam", .bytes(report.mrSEAM))
-            claims.set("tdx.mrsignerseam", .bytes(report.mrSignerSEAM))
-            claims.set("tdx.td_attributes", .bytes(report.attributes))
-            claims.set("tdx.xfam", .bytes(report.xfam))
-            claims.set("tdx.mrconfigid", .bytes(report.mrConfigID))
-            claims.set("tdx.mrowner", .bytes(report.mrOwner))
-            claims.set("tdx.mrownerconfig", .bytes(report.mrOwnerConfig))
-            claims.set("tdx.tee_tcb_svn", .bytes(report.teeTCBSVN))
-            if let svn = report.teeTCBSVN2 { claims.set("tdx.tee_tcb_svn2", .bytes(svn)) }
-            if let service = report.mrServiceTD { claims.set("tdx.mrservicetd", .bytes(service)) }
-        case .sgx(let report):
-            claims.set("sgx.mrenclave", .bytes(report.mrEnclave))
-            claims.set("sgx.mrsigner", .bytes(report.mrSigner))
-            claims.set("sgx.isvprodid", .number(UInt64(report.productID)))
-            claims.set("sgx.isvsvn", .number(UInt64(report.svn)))
-            claims.set("sgx.attributes", .bytes(report.attributes))
-            claims.set("sgx.configid", .bytes(report.configID))
-            claims.set("sgx.configsvn", .number(UInt64(report.configSVN)))
-        }
-        claims.set("report_data", .bytes(reportData))
-        return claims
-    }
-}

@@ -49,7 +49,7 @@ public struct TDXPolicy: Sendable {
     /// PPIDs, 16 bytes.
     public let platforms: ReferenceValue
     /// SHA-256 of the SubjectPublicKeyInfo of each root that will do, 32 bytes.
-    public let roots: [[UInt8]]
+    public internal(set) var roots: [[UInt8]]
 
     /// MIGRATABLE, PKS, KL and PERFMON by their names in policies.
     public static let attributeNames: [(name: String, bit: UInt64)] = [
@@ -91,7 +91,7 @@ public struct SGXPolicy: Sendable {
     /// PPIDs, 16 bytes.
     public let platforms: ReferenceValue
     /// SHA-256 of the SubjectPublicKeyInfo of each root that will do, 32 bytes.
-    public let roots: [[UInt8]]
+    public internal(set) var roots: [[UInt8]]
 
     /// Collects the parts.
     public init(

@@ -31,6 +31,8 @@ struct DCAPQuote: Sendable {
     let qeAuthenticationData: [UInt8]
     /// The PCK certificate chain, PEM.
     let certificates: [UInt8]
+    /// Bytes up to the end of the signature data; what follows is padding.
+    let declaredLength: Int
 
     /// Reads a quote; what follows its declared length may only be zeros (Google Cloud pads).
     init(_ bytes: [UInt8]) throws(Refusal) {
@@ -55,6 +57,7 @@ struct DCAPQuote: Sendable {
         body = try DCAPQuote.body(&reader, version: version, teeType: teeType)
         signed = Array(bytes[..<reader.offset])
         var inner = QuoteReader(try reader.sized())
+        declaredLength = reader.offset
         guard reader.rest().allSatisfy({ $0 == 0 }) else { throw DCAPRefusal.malformed }
         signature = try inner.take(64)
         attestationKey = try inner.take(64)

@@ -10,8 +10,14 @@ struct DCAPVerification: Sendable {
     let pck: PCKCertificate
     let status: TCBStatus
     let advisories: [String]
-    /// The lower of the evaluation numbers of TCB info and QE identity.
-    let evaluation: Int
+    /// What the status was made of.
+    let parts: TCBEvaluation.Parts
+    /// `tcbEvaluationDataNumber` of the TCB info and of the QE identity.
+    let tcbInfoEvaluation: Int
+    let qeEvaluation: Int
+
+    /// The lower of the evaluation numbers: the whole is as old as its older half.
+    var evaluation: Int { min(tcbInfoEvaluation, qeEvaluation) }
 
     /// Verifies `bytes` with `collateral` at the Unix time `now`; `roots` are the hashes of
     /// the keys that chains may end in.
@@ -51,7 +57,9 @@ struct DCAPVerification: Sendable {
         self.pck = pck
         status = evaluated.status
         advisories = evaluated.advisories
-        evaluation = min(info.evaluation, identity.evaluation)
+        parts = evaluated.parts
+        tcbInfoEvaluation = info.evaluation
+        qeEvaluation = identity.evaluation
     }
 
     private static func check(

@@ -4,41 +4,62 @@ internal import RATS
 /// Where a platform stands in Intel's TCB info: SGX and TDX components, then the TDX module, the
 /// relaunch check of TD 1.5, then the quoting enclave.
 struct TCBEvaluation {
+    /// What a status was made of.
+    struct Parts: Sendable {
+        /// Of the platform's components alone, and which level of the TCB info that is.
+        let platform: TCBStatus
+        let levelIndex: Int
+        /// The TDX module, from its version 1 on.
+        let module: (identifier: String, status: TCBStatus)?
+        /// Of the quoting enclave.
+        let qe: TCBStatus
+    }
+
     let status: TCBStatus
     let advisories: [String]
+    let parts: Parts
 
     init(
         info: TCBInfo, pck: PCKCertificate, quote: DCAPQuote, qe: SVNLevel
     ) throws(Refusal) {
         var status: TCBStatus
         var advisories: [String]
+        let platform: (index: Int, level: TCBInfo.Level)
+        var module: (identifier: String, status: TCBStatus)?
         if case .tdx(let report) = quote.body {
             try TCBEvaluation.checkModule(info, report)
-            (status, advisories) = try TCBEvaluation.evaluate(info, pck, report)
+            platform = try TCBEvaluation.level(info, pck, tdx: report.teeTCBSVN)
+            let level = try TCBEvaluation.moduleLevel(info, report.teeTCBSVN)
+            if let level {
+                module = (TCBEvaluation.moduleName(report.teeTCBSVN), level.status)
+            }
+            (status, advisories) = TCBEvaluation.merge(platform.level, level, info, pck, report)
         } else {
-            let level = try TCBEvaluation.level(info, pck, tdx: nil)
-            (status, advisories) = (level.status, level.advisories)
+            platform = try TCBEvaluation.level(info, pck, tdx: nil)
+            (status, advisories) = (platform.level.status, platform.level.advisories)
         }
         if qe.status != .upToDate { advisories += qe.advisories }
         status = status.converged(with: qe.status)
         self.status = status
         var seen: Set<String> = []
         self.advisories = advisories.filter { seen.insert($0).inserted }
+        parts = Parts(
+            platform: platform.level.status, levelIndex: platform.index, module: module,
+            qe: qe.status)
     }
 
     /// TDX: the level of the platform, the module's, and whether a relaunch would mend it.
-    private static func evaluate(
-        _ info: TCBInfo, _ pck: PCKCertificate, _ report: TDReport
-    ) throws(Refusal) -> (TCBStatus, [String]) {
-        let platform = try level(info, pck, tdx: report.teeTCBSVN)
-        let module = try moduleLevel(info, report.teeTCBSVN)
+    private static func merge(
+        _ platform: TCBInfo.Level, _ module: SVNLevel?, _ info: TCBInfo, _ pck: PCKCertificate,
+        _ report: TDReport
+    ) -> (TCBStatus, [String]) {
         var advisories = platform.advisories
         guard let module else { return (platform.status, advisories) }
         if module.status != .upToDate { advisories += module.advisories }
         let merged = platform.status.converged(with: module.status)
         guard merged == .outOfDate || merged == .outOfDateConfigurationNeeded,
             let running = report.teeTCBSVN2,
-            let renewed = try? level(info, pck, tdx: running),
+            let renewed = try? level(info, pck, tdx: running).level,
             let renewedModule = try? moduleLevel(info, running),
             renewedModule.status == .upToDate
         else { return (merged, advisories) }
@@ -54,16 +75,16 @@ struct TCBEvaluation {
     /// The first level all of whose components the platform reaches.
     private static func level(
         _ info: TCBInfo, _ pck: PCKCertificate, tdx: [UInt8]?
-    ) throws(Refusal) -> TCBInfo.Level {
-        for level in info.levels {
+    ) throws(Refusal) -> (index: Int, level: TCBInfo.Level) {
+        for (index, level) in info.levels.enumerated() {
             guard zip(level.sgx, pck.components).allSatisfy({ $0 <= $1 }),
                 level.pceSVN <= pck.pceSVN
             else { continue }
-            guard let tdx else { return level }
+            guard let tdx else { return (index, level) }
             guard level.tdx.count == 16 else { continue }
             // From module version 1 on, the first two components are the module's own matter.
             let start = tdx[1] > 0 ? 2 : 0
-            if (start..<16).allSatisfy({ level.tdx[$0] <= Int(tdx[$0]) }) { return level }
+            if (start..<16).allSatisfy({ level.tdx[$0] <= Int(tdx[$0]) }) { return (index, level) }
         }
         throw DCAPRefusal.evidence(
             "tcb.unsupported", "TCB level", "a level of the TCB info", "none that matches",
@@ -82,6 +103,10 @@ struct TCBEvaluation {
         return level
     }
 
+    private static func moduleName(_ svn: [UInt8]) -> String {
+        "TDX_" + Hex.encode([svn[1]]).uppercased()
+    }
+
     private static func module(
         _ info: TCBInfo, _ svn: [UInt8]
     ) throws(Refusal) -> TCBInfo.Module {
@@ -92,7 +117,7 @@ struct TCBEvaluation {
             }
             return first
         }
-        let identifier = "TDX_" + Hex.encode([svn[1]])
+        let identifier = moduleName(svn)
         let wanted = info.modules.first { $0.identifier.uppercased() == identifier.uppercased() }
         guard let wanted else {
             throw DCAPRefusal.collateral(

@@ -20,6 +20,29 @@ public enum UTCTime {
         return Int64(days * 86_400 + hour * 3_600 + minute * 60 + second)
     }
 
+    /// The text for a time from 1970 to 9999.
+    public static func text(_ time: Int64) -> String {
+        let days = (time - (time % 86_400 + 86_400) % 86_400) / 86_400
+        let second = Int((time % 86_400 + 86_400) % 86_400)
+        // The inverse of `parse`: days since March 1 of year 0, in eras of 400 years.
+        let shifted = Int(days) + 719_468
+        let era = (shifted >= 0 ? shifted : shifted - 146_096) / 146_097
+        let ofEra = shifted - era * 146_097
+        let year = (ofEra - ofEra / 1_460 + ofEra / 36_524 - ofEra / 146_096) / 365
+        let ofYear = ofEra - (365 * year + year / 4 - year / 100)
+        let month = (5 * ofYear + 2) / 153
+        let day = ofYear - (153 * month + 2) / 5 + 1
+        let civil = month < 10 ? month + 3 : month - 9
+        let full = year + era * 400 + (civil <= 2 ? 1 : 0)
+        func padded(_ value: Int, _ count: Int = 2) -> String {
+            let digits = "\(value)"
+            return String(repeating: "0", count: max(0, count - digits.count)) + digits
+        }
+        return padded(full, 4) + "-" + padded(civil) + "-" + padded(day) + "T"
+            + padded(second / 3_600) + ":" + padded(second / 60 % 60) + ":" + padded(second % 60)
+            + "Z"
+    }
+
     private static func number(_ digits: ArraySlice<UInt8>) -> Int? {
         var value = 0
         for digit in digits {

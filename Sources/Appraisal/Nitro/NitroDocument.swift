@@ -117,8 +117,9 @@ struct NitroDocument: Sendable {
         claims.set("module_id", .text(module))
         claims.set("digest", .text("SHA384"))
         claims.set("timestamp_ms", .number(timestamp))
+        claims.set("timestamp", .text(UTCTime.text(Int64(timestamp / 1000))))
         for (index, value) in pcrs.sorted(by: { $0.key < $1.key }) {
-            claims.set("pcr.\(index)", .bytes(value))
+            claims.set("pcrs.\(index)", .bytes(value))
         }
         if let publicKey { claims.set("public_key", .bytes(publicKey)) }
         if let userData { claims.set("user_data", .bytes(userData)) }

@@ -12,7 +12,7 @@ public struct NitroPolicy: Sendable {
     /// By how many seconds the document's clock may differ from that of the appraisal.
     public let maxSkew: UInt32
     /// SHA-256 of each root certificate that will do, DER, 32 bytes: AWS publishes it so.
-    public let roots: [[UInt8]]
+    public internal(set) var roots: [[UInt8]]
 
     /// Puts together what an enclave has to show.
     public init(

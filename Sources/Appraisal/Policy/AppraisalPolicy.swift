@@ -23,7 +23,7 @@ public struct AppraisalPolicy: Sendable {
     /// What happens when Evidence does not hold.
     public let mode: Mode
     /// Who may be a peer.
-    public let peers: Peers
+    public internal(set) var peers: Peers
     /// SHA-384 of the policy as it was written, with every file that it names, 48 bytes.
     public let digest: [UInt8]
 
@@ -87,15 +87,15 @@ public struct PeerPolicy: Sendable {
     /// The formats of Evidence and how many of each, exactly.
     public let require: [EvidenceFormat: Int]
     /// What a TPM has to show; Evidence of a TPM without it is refused.
-    public let tpm: TPMPolicy?
+    public internal(set) var tpm: TPMPolicy?
     /// What a trust domain has to show; Evidence of one without it is refused.
-    public let tdx: TDXPolicy?
+    public internal(set) var tdx: TDXPolicy?
     /// What an SGX enclave has to show; Evidence of one without it is refused.
-    public let sgx: SGXPolicy?
+    public internal(set) var sgx: SGXPolicy?
     /// What an SEV-SNP guest has to show; Evidence of one without it is refused.
-    public let snp: SNPPolicy?
+    public internal(set) var snp: SNPPolicy?
     /// What a Nitro enclave has to show; Evidence of one without it is refused.
-    public let nitro: NitroPolicy?
+    public internal(set) var nitro: NitroPolicy?
     /// Whether a software key will do.
     public let simulated: Bool
     /// What the peer's effective configuration has to say.

@@ -11,11 +11,18 @@ struct SNPAppraisal {
 
     /// Returns if everything holds.
     func run() throws(Refusal) {
-        let product = try SNPChain(policy: policy, evidence: evidence, now: now).check()
-        try checkUnacceptable()
+        let product = try checkAuthenticity()
         try checkTCB(product)
         try checkFeatures()
         try checkIdentity()
+    }
+
+    /// What holds whatever the policy wants of the guest: chain, revocation, nothing unacceptable.
+    @discardableResult
+    func checkAuthenticity() throws(Refusal) -> SNPProduct {
+        let product = try SNPChain(policy: policy, evidence: evidence, now: now).check()
+        try checkUnacceptable()
+        return product
     }
 
     // What no policy can allow: the host could read the guest, or move it to where it can.

@@ -29,7 +29,14 @@ struct SNPEvidence: RefusingEvidence {
         endorsements: [Endorsement],
         expected: Appraiser.ExpectedBinding
     ) throws(Refusal) -> AuthenticEvidence {
-        let snp = try SNPEvidence(evidence.bytes, endorsements: endorsements, expected: expected)
+        let fields = try fields(evidence.bytes)
+        let snp = try SNPEvidence(
+            report: fields.report,
+            certificates: fields.certificates,
+            revocationList: fields.revocationList,
+            endorsements: endorsements,
+            expected: expected.reportData
+        )
         return AuthenticEvidence(
             format: .snp,
             index: evidence.index,
@@ -38,26 +45,29 @@ struct SNPEvidence: RefusingEvidence {
         )
     }
 
-    private init(
-        _ bytes: [UInt8],
-        endorsements: [Endorsement],
-        expected: Appraiser.ExpectedBinding
+    /// Takes the parts apart from their envelope; without an expectation, REPORT_DATA is for the
+    /// caller to compare.
+    init(
+        report bytes: [UInt8],
+        certificates sent: [[UInt8]],
+        revocationList: [UInt8]?,
+        endorsements: [Endorsement] = [],
+        expected: [UInt8]? = nil
     ) throws(Refusal) {
-        let fields = try SNPEvidence.fields(bytes)
-        report = try SNPReport(fields.report)
-        guard ConstantTime.equal(report.reportData, expected.reportData) else {
+        report = try SNPReport(bytes)
+        if let expected, !ConstantTime.equal(report.reportData, expected) {
             throw SNPEvidence.refusal(
                 "snp.report_data.mismatch",
                 .binding,
                 "REPORT_DATA",
-                Hex.encode(expected.reportData),
+                Hex.encode(expected),
                 Hex.encode(report.reportData),
                 "the report is not of this connection"
             )
         }
-        certificates = try SNPEvidence.certificates(fields.certificates, endorsements)
+        certificates = try SNPEvidence.certificates(sent, endorsements)
         var lists = endorsements.filter { $0.mediaType == "application/pkix-crl" }.map(\.bytes)
-        if let list = fields.revocationList { lists.insert(list, at: 0) }
+        if let revocationList { lists.insert(revocationList, at: 0) }
         revocationLists = lists
         key = try SNPEvidence.key(of: report, among: certificates)
     }
@@ -139,12 +149,14 @@ struct SNPEvidence: RefusingEvidence {
         return key
     }
 
-    private var claims: Claims {
+    var claims: Claims {
         var claims = report.claims
         let endorsed = SNPKeyCertificate(key)
         claims.set("endorsement.kind", .text(report.signingKey == .vcek ? "VCEK" : "VLEK"))
         claims.set("endorsement.product", .text(endorsed.productName ?? ""))
         claims.set("endorsement.issuer", .text(key.issuer))
+        claims.set("endorsement.not_before", .text(UTCTime.text(key.notBefore)))
+        claims.set("endorsement.not_after", .text(UTCTime.text(key.notAfter)))
         for (name, value) in endorsed.levels {
             if let value { claims.set("endorsement.\(name)", .number(UInt64(value))) }
         }

@@ -148,7 +148,7 @@ public struct SNPPolicy: Sendable {
     /// Whether firmware that can still be rolled back is let pass.
     public let allowsProvisionalFirmware: Bool
     /// SHA-256 of the SubjectPublicKeyInfo of each ARK that will do, by product.
-    public let roots: [SNPProduct: [[UInt8]]]
+    public internal(set) var roots: [SNPProduct: [[UInt8]]]
 
     /// Puts together what a guest has to show.
     public init(

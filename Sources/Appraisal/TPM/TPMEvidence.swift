@@ -153,19 +153,12 @@ extension TPMEvidence {
             claims.set("ek.issuer", .text(certificate.issuer))
             claims.set("ek.spki.sha256", .bytes(Digest.sha256(certificate.spki)))
         }
-        claims.set("clock", .number(attest.clock))
-        claims.set("resetCount", .number(UInt64(attest.resetCount)))
-        claims.set("restartCount", .number(UInt64(attest.restartCount)))
-        claims.set("safe", .flag(attest.safe))
-        let version = (0..<8).map {
-            UInt8(truncatingIfNeeded: attest.firmwareVersion >> UInt64(56 - 8 * $0))
-        }
-        claims.set("firmwareVersion", .bytes(version))
+        claims.append(attest.claims)
         claims.set("pcr.bank", .text(bank.rawValue))
         for (index, value) in values.sorted(by: { $0.key < $1.key }) {
             claims.set("pcr.\(index)", .bytes(value))
         }
-        if let eventLog { claims.set("eventLog.bytes", .number(UInt64(eventLog.count))) }
+        if let eventLog { claims.set("event_log.bytes", .number(UInt64(eventLog.count))) }
         return claims
     }
 }

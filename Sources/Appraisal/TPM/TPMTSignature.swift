@@ -56,34 +56,40 @@ public struct TPMTSignature: Sendable, Equatable {
         return bank.digest
     }
 
-    /// Refuses a signature that is not by `key` over `message`.
+    /// Refuses a signature that is not by `key` over `message`, in the scheme of that key.
     func check(by key: TPMTPublic, over message: [UInt8]) throws(Refusal) {
+        _ = try digest()
+        guard key.scheme == (algorithm, hash) else { throw TPMTSignature.invalid }
+        try check(by: key.key, over: message)
+    }
+
+    /// Refuses a signature that is not by `key` over `message`.
+    func check(by key: PublicKey, over message: [UInt8]) throws(Refusal) {
         let digest = try digest()
-        let isOfScheme = key.scheme == (algorithm, hash)
         let holds =
             switch value {
             case .rsa(let bytes):
-                key.key.verifies(
+                key.verifies(
                     rsa: bytes,
                     over: message,
                     digest: digest,
                     padding: algorithm == TPMAlgorithm.rsapss ? .pss : .pkcs1
                 )
             case .ecdsa(let r, let s):
-                key.key.verifies(raw: raw(r, s, key.key), over: message, digest: digest)
+                key.verifies(raw: raw(r, s, key), over: message, digest: digest)
             }
-        guard isOfScheme, holds else {
-            throw Refusal(
-                "tpm.signature.invalid",
-                .evidence,
-                kind: "tpm",
-                field: "signature of the quote",
-                expected: "one by the key in the Evidence, in the scheme of that key",
-                got: "another",
-                remedy: "the quote was changed, or another key signed it"
-            )
-        }
+        guard holds else { throw TPMTSignature.invalid }
     }
+
+    static let invalid = Refusal(
+        "tpm.signature.invalid",
+        .evidence,
+        kind: "tpm",
+        field: "signature of the quote",
+        expected: "one by the key in the Evidence, in the scheme of that key",
+        got: "another",
+        remedy: "the quote was changed, or another key signed it"
+    )
 
     private func raw(_ r: [UInt8], _ s: [UInt8], _ key: PublicKey) -> [UInt8] {
         guard let size = key.coordinateSize, r.count <= size, s.count <= size else { return [] }

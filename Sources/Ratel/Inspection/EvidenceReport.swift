@@ -43,7 +43,7 @@ public enum EvidenceReport {
                 .members([
                     ("format", .string(item.format.rawValue)),
                     ("index", .integer(item.index)),
-                    ("claims", .members(item.claims.entries.map { ($0.name, json($0.value)) })),
+                    ("claims", item.claims.json),
                 ])
             })
     }
@@ -64,14 +64,5 @@ public enum EvidenceReport {
     public static func json(_ refusal: Refusal) -> JSONValue {
         .members(
             [("admitted", .bool(false))] + refusal.parts.map { ($0.name, .string($0.text)) })
-    }
-
-    private static func json(_ value: Claims.Value) -> JSONValue {
-        switch value {
-        case .number(let number): .integer(number)
-        case .flag(let flag): .bool(flag)
-        case .list(let values): .array(values.map(json))
-        case .text, .bytes: .string(value.shown)
-        }
     }
 }

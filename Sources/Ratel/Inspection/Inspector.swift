@@ -40,41 +40,96 @@ public enum Inspector {
         }
     }
 
-    /// Appraises a server, or a file of Evidence, under the policy of a file.
+    /// Appraises a server, or Evidence in a file or folder.
     public static func verify(
-        _ source: ConfigurationSource, subject: String, policy: String, nonce: String?,
-        anyNonce: Bool, json: Bool
+        _ source: ConfigurationSource, _ request: VerifyRequest
     ) throws(ConfigurationError) -> Finding {
         let logger = LoggingSettings.quiet.logger("verify")
-        let policy = try PolicySource(path: policy).load(logger)
-        if let bytes = System.readFile(subject, limit: EvidenceFile.maximumSize) {
-            return try verify(bytes, policy, nonce: nonce, anyNonce: anyNonce, json: json)
+        var policy: AppraisalPolicy?
+        if request.authenticityOnly {
+            guard request.policy == nil else {
+                throw ConfigurationError("--authenticity-only leaves out the policy: name only one")
+            }
+        } else {
+            guard let path = request.policy else {
+                throw ConfigurationError("--policy FILE is needed, or --authenticity-only")
+            }
+            policy = try PolicySource(path: path).load(logger)
         }
-        let server = try SettingValue.address(subject, setting: "server")
-        let attester = try AttesterSettings(source, default: .none).make(logger)
-        return show(
-            try PeerInspector.ask(server, policy: policy, attester: attester), json: json)
+        let content = EvidenceFolder.read(request.subject)
+        if case .absent = content { return try verify(server: request, policy, source) }
+        guard request.authenticityOnly || request.nonce != nil || request.anyNonce else {
+            throw ConfigurationError(
+                "a file needs --nonce HEX, what its Evidence has to cover, or --any-nonce")
+        }
+        do throws(UnusableInput) {
+            switch content {
+            case .unusable(let why): throw UnusableInput(why)
+            case .absent: throw UnusableInput("\(request.subject): no such file or folder")
+            case .folder(let files):
+                guard let bundle = EvidenceBundle(files: files) else {
+                    throw UnusableInput("\(request.subject): no Evidence by any known file name")
+                }
+                return try BundleInspector.verify(bundle, request, policy: policy)
+            case .file(let bytes):
+                if let bundle = EvidenceBundle(file: bytes) {
+                    return try BundleInspector.verify(bundle, request, policy: policy)
+                }
+                return try verify(bytes, request, policy)
+            }
+        } catch {
+            return error.finding
+        }
     }
 
     private static func verify(
-        _ bytes: [UInt8], _ policy: AppraisalPolicy, nonce: String?, anyNonce: Bool, json: Bool
+        server request: VerifyRequest, _ policy: AppraisalPolicy?, _ source: ConfigurationSource
     ) throws(ConfigurationError) -> Finding {
-        let expected = try parse(nonce: nonce)
-        guard expected != nil || anyNonce else {
-            throw ConfigurationError(
-                "a file needs --nonce HEX, the nonce that you chose, or --any-nonce")
+        guard let policy else {
+            return UnusableInput(
+                "\(request.subject): no such file or folder; a server needs --policy"
+            ).finding
+        }
+        let server: Address
+        do throws(ConfigurationError) {
+            server = try SettingValue.address(request.subject, setting: "server")
+        } catch {
+            return UnusableInput("\(request.subject): neither a file or folder nor HOST:PORT")
+                .finding
+        }
+        let attester = try AttesterSettings(source, default: .none)
+            .make(LoggingSettings.quiet.logger("verify"))
+        return show(
+            try PeerInspector.ask(server, policy: policy, attester: attester), json: request.json)
+    }
+
+    /// A file that `ratel attest --out` wrote.
+    private static func verify(
+        _ bytes: [UInt8], _ request: VerifyRequest, _ policy: AppraisalPolicy?
+    ) throws(UnusableInput) -> Finding {
+        let expected = try request.expectedBytes()
+        let now = try request.now()
+        guard let file = try? EvidenceFile(parsing: bytes) else {
+            throw UnusableInput(
+                "\(request.subject): no Evidence of a known kind, and not what attest --out writes")
         }
         do throws(Refusal) {
-            let file = try EvidenceFile(parsing: bytes)
             if let expected, !ConstantTime.equal(expected, file.nonce) {
                 throw Refusal(
                     "evidence.file.nonce", .binding, field: "nonce",
                     expected: Hex.encode(expected), got: Hex.encode(file.nonce),
                     remedy: "ask the machine for Evidence over your nonce")
             }
-            return show(.admitted(try file.appraise(policy, now: System.now)), json: json)
+            guard let policy else {
+                throw Refusal(
+                    "evidence.policy.missing", .configuration, field: "--authenticity-only",
+                    expected: "a policy, which says whose keys are trusted",
+                    got: "Evidence of a machine of this kind alone",
+                    remedy: "name a policy with --policy, or make one with `ratel policy init`")
+            }
+            return show(.admitted(try file.appraise(policy, now: now)), json: request.json)
         } catch {
-            return show(.refused(error), json: json)
+            return show(.refused(error), json: request.json)
         }
     }
 
@@ -131,7 +186,7 @@ public enum Inspector {
         }
     }
 
-    private static func finding(
+    static func finding(
         _ table: String, _ document: JSONValue, _ json: Bool, status: Int32
     ) -> Finding {
         Finding(

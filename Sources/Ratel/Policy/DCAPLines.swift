@@ -5,25 +5,33 @@ internal import RATS
 /// The sections `tdx` and `sgx` in words, and as YAML from what a machine presented.
 enum DCAPLines {
     static func tdx(_ claims: Claims) -> [String] {
-        func list(_ name: String) -> String { "[\"\(claims["tdx." + name]?.shown ?? "")\"]" }
+        func list(_ name: String) -> String { "[\"\(claims[name]?.shown ?? "")\"]" }
         let registers = (0..<4).map { "\($0): \(list("rtmr\($0)"))" }.joined(separator: ", ")
         return [
             "    tdx:", "      mrtd: \(list("mrtd"))", "      rtmr: {\(registers)}",
             "      mrconfigid: \(list("mrconfigid"))", "      mrowner: \(list("mrowner"))",
-            "      mrownerconfig: \(list("mrownerconfig"))", "      attributes: []",
+            "      mrownerconfig: \(list("mrownerconfig"))",
+            "      attributes: [\(attributes(claims).joined(separator: ", "))]",
         ] + tcb
     }
 
     static func sgx(_ claims: Claims) -> [String] {
-        func list(_ name: String) -> String { "[\"\(claims["sgx." + name]?.shown ?? "")\"]" }
-        let product = claims["sgx.isvprodid"]?.shown.prefix(5).description ?? "0"
+        func list(_ name: String) -> String { "[\"\(claims[name]?.shown ?? "")\"]" }
+        let product = claims["isvprodid"]?.shown.prefix(5).description ?? "0"
         let number = UInt16(product) ?? 0
         let bytes = Hex.encode([UInt8(number >> 8), UInt8(number & 0xFF)])
         return [
             "    sgx:", "      mrenclave: \(list("mrenclave"))",
             "      mrsigner: \(list("mrsigner"))", "      isvprodid: [\"\(bytes)\"]",
-            "      min_isvsvn: \(claims["sgx.isvsvn"]?.shown ?? "")",
+            "      min_isvsvn: \(claims["isvsvn"]?.shown ?? "")",
         ] + tcb
+    }
+
+    /// The attributes that are set, of those that a policy can allow.
+    private static func attributes(_ claims: Claims) -> [String] {
+        guard case .bytes(let bytes)? = claims["td_attributes"] else { return [] }
+        let bits = bytes.reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+        return TDXPolicy.attributeNames.filter { bits & $0.bit != 0 }.map(\.name)
     }
 
     /// The strictest that an honest platform can meet: a person loosens it, with a date.

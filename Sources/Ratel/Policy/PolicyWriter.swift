@@ -97,7 +97,7 @@ public enum PolicyWriter {
     private static func nitro(_ claims: Claims) -> [String] {
         var lines = ["    nitro:", "      pcrs:"]
         for index in NitroPolicy.requiredRegisters {
-            lines.append("        \(index): [\"\(claims["pcr.\(index)"]?.shown ?? "")\"]")
+            lines.append("        \(index): [\"\(claims["pcrs.\(index)"]?.shown ?? "")\"]")
         }
         lines.append("      max_skew: 60s")
         return lines
@@ -114,12 +114,14 @@ public enum PolicyWriter {
             lines.append("          \(index): [\"\(claim.value.shown)\"]")
         }
         lines.append(
-            "      reset_count: any       # this boot: \(claims["resetCount"]?.shown ?? "")"
+            "      reset_count: any       # this boot: \(claims["reset_count"]?.shown ?? "")"
         )
         lines.append(
-            "      restart_count: any     # this boot: \(claims["restartCount"]?.shown ?? "")"
+            "      restart_count: any     # this boot: \(claims["restart_count"]?.shown ?? "")"
         )
-        lines.append("      firmware: {at_least: \"\(claims["firmwareVersion"]?.shown ?? "")\"}")
+        let version = (claims["firmware_version"]?.shown ?? "").dropFirst(2)
+        let padded = String(repeating: "0", count: max(0, 16 - version.count)) + version
+        lines.append("      firmware: {at_least: \"\(padded)\"}")
         let clock = claims["safe"] == .flag(true) ? "safe" : "not safe, it lost power"
         lines.append("      clock: any             # this boot: \(clock)")
         lines.append("      event_log: any")

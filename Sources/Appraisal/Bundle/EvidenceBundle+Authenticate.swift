@@ -1,0 +1,106 @@
+internal import Keys
+public import RATS
+
+extension EvidenceBundle {
+    /// Checks everything about the bundle that needs no policy, at the Unix time `now`.
+    ///
+    /// `anchors` are trusted beside the vendors' roots; `covering` is what the Evidence has to
+    /// cover, nil where the caller takes any.
+    public func authenticate(
+        anchors: TrustAnchors = TrustAnchors(), covering: [UInt8]? = nil, now: Int64
+    ) throws(Refusal) -> BundleFindings {
+        var findings = try findings(anchors, now)
+        if let covering {
+            try EvidenceBundle.check(findings.claims, kind, covers: covering)
+            findings.checked.append("what the Evidence covers")
+        }
+        return findings
+    }
+
+    private func findings(_ anchors: TrustAnchors, _ now: Int64) throws(Refusal) -> BundleFindings {
+        switch kind {
+        case .tdx, .sgx: try authenticateQuote(anchors, now)
+        case .snp: try authenticateReport(anchors, now)
+        case .nitro: try authenticateDocument(anchors, now)
+        case .tpm: try TPMBundle(self, anchors, now).authenticate()
+        case .nvidia, .cca, .certificate: throw unsupported
+        }
+    }
+
+    private var unsupported: Refusal {
+        Refusal(
+            "evidence.kind.unsupported", .evidence, kind: kind.rawValue, field: "kind",
+            expected: "tdx, sgx, snp, nitro or tpm", got: kind.rawValue, remedy: "update Ratel")
+    }
+
+    private func authenticateQuote(
+        _ anchors: TrustAnchors, _ now: Int64
+    ) throws(Refusal) -> BundleFindings {
+        let bytes = try required("quote.bin", "a quote")
+        let quote = try DCAPQuote(bytes)
+        let roots = DCAPRoots.intel + anchors.pins
+        guard let collateral else {
+            // What is wrong with the quote itself tells more than what lies not beside it.
+            try quote.checkChain(roots: roots, now: now)
+            try DCAPRules.check(quote)
+            throw DCAPRefusal.collateral(
+                "collateral.missing", "collateral",
+                "tcb_info.json, qe_identity.json, tcb_signing_chain.pem, pck_crl.der and "
+                    + "root_ca_crl.der", "not all of them")
+        }
+        let verification = try DCAPVerification(
+            bytes, collateral: collateral, now: now, roots: roots)
+        try DCAPRules.check(quote)
+        return BundleFindings(
+            kind, claims: quote.claims,
+            checked: [
+                "PCK certificate chain", "revocation of the PCK and its CA", "TCB info",
+                "QE identity", "QE report", "quote signature", "TCB level", "attributes",
+            ],
+            tcb: verification.claims)
+    }
+
+    /// Intel's collateral; a missing list is left empty, and refused as one where it is used.
+    var collateral: DCAPCollateral? {
+        guard let info = file("tcb_info.json"), let identity = file("qe_identity.json"),
+            let chain = file("tcb_signing_chain.pem")
+        else { return nil }
+        return DCAPCollateral(
+            tcbInfo: info, qeIdentity: identity, tcbSigningChain: chain,
+            pckRevocations: file("pck_crl.der") ?? [],
+            rootRevocations: file("root_ca_crl.der") ?? [])
+    }
+
+    private func authenticateReport(
+        _ anchors: TrustAnchors, _ now: Int64
+    ) throws(Refusal) -> BundleFindings {
+        let evidence = try SNPEvidence(
+            report: try required("report.bin", "an attestation report"),
+            certificates: snpCertificates, revocationList: file("crl.der"))
+        try SNPAppraisal(policy: .authenticity(anchors), evidence: evidence, now: now)
+            .checkAuthenticity()
+        return BundleFindings(
+            kind, claims: evidence.claims,
+            checked: [
+                "report signature", "certificate chain", "revocation of the CA",
+                "TCB and chip of the certificate", "guest policy",
+            ])
+    }
+
+    /// The certificates of AMD's that lie here.
+    var snpCertificates: [[UInt8]] {
+        ["vcek.der", "vlek.der", "ask.der", "asvk.der", "ark.der"].compactMap { file($0) }
+    }
+
+    private func authenticateDocument(
+        _ anchors: TrustAnchors, _ now: Int64
+    ) throws(Refusal) -> BundleFindings {
+        let bytes = try required("attestation-document.cbor", "an attestation document")
+        let evidence = try NitroEvidence.unbound(bytes)
+        try NitroAppraisal(policy: .authenticity(anchors), evidence: evidence, now: now)
+            .checkAuthenticity()
+        return BundleFindings(
+            kind, claims: evidence.document.claims,
+            checked: ["COSE signature", "certificate chain", "debug mode"])
+    }
+}
