@@ -77,6 +77,7 @@ let package = Package(
         tests("HTTPTests", ["HTTP", "Bytes"]),
         tests("KeysTests", ["Keys", "Bytes"]),
         tests("AppraisalTests", ["Appraisal", "RATS", "Keys", "Attestation", "Bytes"]),
+        tests("AttestationTests", ["Attestation", "RATS", "Keys"]),
         tests("RATLSTests", ["RATLS", "Appraisal", "RATS", "Keys", "Attestation", "Bytes"]),
         tests("LoopTests", ["Loop", "Bytes"]),
         tests("TLSTests", ["TLS", "Keys", "Bytes"]),

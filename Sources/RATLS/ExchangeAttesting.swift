@@ -101,8 +101,8 @@ extension Exchange {
             fail(refusal)
         case .success(let outcome):
             switch outcome.product {
-            case .evidence(let evidence, let path, let signature):
-                sendEvidence(evidence, path, signature)
+            case .evidence(let evidence, let endorsements, let path, let signature):
+                sendEvidence(evidence, endorsements, path, signature)
             case .secret(let secret):
                 outbox += Frame(.activated, ActivationBody.encode(secret: secret)).encoded
                 outgoing = .awaitingResult
@@ -112,6 +112,7 @@ extension Exchange {
 
     private mutating func sendEvidence(
         _ evidence: [Evidence],
+        _ endorsements: [Endorsement],
         _ path: MerkleTree.Path,
         _ signature: [UInt8]
     ) {
@@ -122,7 +123,7 @@ extension Exchange {
             bindingKey: attestation.bindingKey.spki,
             path: path,
             configuration: settings.configuration,
-            endorsements: [],
+            endorsements: endorsements,
             signature: signature
         ).encoded
         guard body.count <= Frame.Kind.evidence.limit else {
@@ -133,7 +134,7 @@ extension Exchange {
                     field: "evidence frame",
                     expected: "up to \(Frame.Kind.evidence.limit) bytes",
                     got: "\(body.count)",
-                    remedy: "leave the event log out of the Evidence"
+                    remedy: "leave the event log, or large Endorsements, out of the Evidence"
                 )
             )
         }

@@ -11,7 +11,7 @@ public struct QuoteJob: Sendable {
     /// What came of the work.
     public struct Outcome: Sendable {
         enum Product: Sendable {
-            case evidence([Evidence], MerkleTree.Path, signature: [UInt8])
+            case evidence([Evidence], [Endorsement], MerkleTree.Path, signature: [UInt8])
             case secret([UInt8])
         }
 
@@ -55,9 +55,11 @@ public struct QuoteJob: Sendable {
             QuoteChallenge(
                 tpmQualifyingData: Binding.tpmQualifyingData(root: root),
                 gpuNonce: { Binding.gpuNonce(index: $0, root: root) },
-                reportData: { Binding.reportData(root: root, manifest: Binding.manifest(of: $0)) }
+                reportData: { Binding.reportData(root: root, manifest: Binding.manifest(of: $0)) },
+                nitro: .init(nonce: root, publicKey: attestation.bindingKey.spki)
             )
         )
+        let endorsements = try attestation.attester.endorsements()
         let manifest = Binding.manifest(of: evidence)
         var outcomes: [Outcome] = []
         for (index, base) in bases.enumerated() {
@@ -74,6 +76,7 @@ public struct QuoteJob: Sendable {
             }
             let product = Outcome.Product.evidence(
                 evidence,
+                endorsements,
                 tree.path(of: index),
                 signature: signature
             )

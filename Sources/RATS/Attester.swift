@@ -6,16 +6,44 @@ public struct QuoteChallenge: Sendable {
     public let gpuNonce: @Sendable (UInt32) -> [UInt8]
     /// The 64 bytes of report_data for a CPU, once the Evidence of everything else is there.
     public let reportData: @Sendable ([Evidence]) -> [UInt8]
+    /// What a Nitro document covers beside report_data; `nil` where nothing expects it.
+    public let nitro: Nitro?
+
+    /// The fields of a Nitro document beside `user_data`, which is the report_data.
+    public struct Nitro: Sendable {
+        /// The root, 48 bytes.
+        public let nonce: [UInt8]
+        /// The SubjectPublicKeyInfo of the binding key, DER.
+        public let publicKey: [UInt8]
+
+        /// Pairs the two.
+        public init(nonce: [UInt8], publicKey: [UInt8]) {
+            self.nonce = nonce
+            self.publicKey = publicKey
+        }
+    }
 
     /// Collects what each kind of root of trust has to cover.
     public init(
         tpmQualifyingData: [UInt8],
         gpuNonce: @escaping @Sendable (UInt32) -> [UInt8],
-        reportData: @escaping @Sendable ([Evidence]) -> [UInt8]
+        reportData: @escaping @Sendable ([Evidence]) -> [UInt8],
+        nitro: Nitro? = nil
     ) {
         self.tpmQualifyingData = tpmQualifyingData
         self.gpuNonce = gpuNonce
         self.reportData = reportData
+        self.nitro = nitro
+    }
+
+    /// The same challenge for a root of trust whose report_data covers `others` as well.
+    public func including(_ others: [Evidence]) -> QuoteChallenge {
+        QuoteChallenge(
+            tpmQualifyingData: tpmQualifyingData,
+            gpuNonce: gpuNonce,
+            reportData: { [reportData] in reportData(others + $0) },
+            nitro: nitro
+        )
     }
 }
 
@@ -49,6 +77,9 @@ public protocol Attester: Sendable {
     /// Fresh Evidence that covers `challenge`.
     func quote(_ challenge: QuoteChallenge) throws(Refusal) -> [Evidence]
 
+    /// What goes along with the Evidence of a quote: certificates, collateral. May block.
+    func endorsements() throws(Refusal) -> [Endorsement]
+
     /// The secret in `credential`, which proves that the attestation key is in the TPM with that
     /// endorsement key.
     func activate(_ credential: CredentialChallenge) throws(Refusal) -> [UInt8]
@@ -57,6 +88,9 @@ public protocol Attester: Sendable {
 extension Attester {
     /// Whether its Evidence vouches for nothing; not, unless an Attester says so.
     public var isSimulated: Bool { false }
+
+    /// None: the Evidence is all there is, unless an Attester says otherwise.
+    public func endorsements() throws(Refusal) -> [Endorsement] { [] }
 
     /// Refused: only a TPM has credentials to activate.
     public func activate(_ credential: CredentialChallenge) throws(Refusal) -> [UInt8] {

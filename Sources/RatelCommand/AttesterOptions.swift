@@ -4,7 +4,8 @@ internal import ArgumentParser
 struct AttesterOptions: ParsableArguments {
     @Option(
         help: """
-            auto (the TPM), tpm, none, or simulated: a software key that vouches for nothing \
+            auto (the strongest there is), or from tdx, snp, sgx, nitro and tpm those that attest, \
+            e.g. tdx,tpm; none; or simulated: a software key that vouches for nothing \
             (default: auto).
             """)
     var attester: String?
@@ -23,6 +24,46 @@ struct AttesterOptions: ParsableArguments {
     var pcrs: String?
 
     @Option(
+        help: ArgumentHelp(
+            """
+            Folder with the collateral and certificates that travel with the Evidence: \
+            tcb_info.json, vcek.der, … (see the documentation).
+            """, valueName: "folder"))
+    var endorsements: String?
+
+    @Option(
+        name: .customLong("tsm-reports"),
+        help: ArgumentHelp(
+            "Reports of TDX and SEV-SNP (default: /sys/kernel/config/tsm/report).",
+            valueName: "folder"))
+    var reports: String?
+
+    @Option(
+        name: .customLong("tdx-guest"),
+        help: ArgumentHelp(
+            "Device of TDX, for the quoting service (default: /dev/tdx_guest).",
+            valueName: "path"))
+    var tdxGuest: String?
+
+    @Option(
+        name: .customLong("quoting-service"),
+        help: ArgumentHelp(
+            """
+            Have TDX quotes made by Intel's service at vsock:CONTEXT:PORT or unix:PATH \
+            (default: vsock:2:4050, where /sys/kernel/config/tsm/report does not serve TDX).
+            """, valueName: "address"))
+    var quotingService: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Pseudo-files of Gramine (default: /dev/attestation).", valueName: "folder"))
+    var gramine: String?
+
+    @Option(
+        help: ArgumentHelp("Nitro Secure Module (default: /dev/nsm).", valueName: "path"))
+    var nsm: String?
+
+    @Option(
         name: .customLong("tls-certificate"),
         help: ArgumentHelp(
             "PEM chain of a public CA or SPIFFE, in place of the self-signed certificate.",
@@ -38,7 +79,9 @@ struct AttesterOptions: ParsableArguments {
     var flags: [String: String?] {
         [
             "attester": attester, "tcti": tcti, "pcrs": pcrs, "tls-certificate": tlsCertificate,
-            "tls-key": tlsKey,
+            "tls-key": tlsKey, "endorsements": endorsements, "tsm-reports": reports,
+            "tdx-guest": tdxGuest, "quoting-service": quotingService, "gramine": gramine,
+            "nsm": nsm,
         ]
     }
 }

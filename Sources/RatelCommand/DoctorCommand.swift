@@ -7,16 +7,16 @@ struct DoctorCommand: ParsableCommand {
         abstract: "Say what this machine can attest with, and why the rest does not work.",
         discussion: "Exit status: 0 when something works, 1 when nothing does.")
 
-    @Option(
-        help: ArgumentHelp("How libtss2 reaches the TPM.", valueName: "name:options"))
-    var tcti: String?
-
     @Flag(help: "JSON in place of a table.")
     var json = false
 
+    @OptionGroup(title: "Attestation")
+    var attestation: AttesterOptions
+
     func run() throws {
         try finish { () throws(ConfigurationError) in
-            let report = DoctorReport.make(tcti: tcti, json: json)
+            let report = try DoctorReport.make(
+                ConfigurationSource(attestation.flags), json: json)
             print(report.text, terminator: json ? "\n" : "")
             return report.isUsable ? 0 : 1
         }

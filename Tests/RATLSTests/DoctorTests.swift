@@ -15,14 +15,16 @@ struct DoctorTests {
         let findings = Doctor.examine(
             tcti: "swtpm:path=\(root)/none.sock",
             environment: ["TSS2_TCTI": "nonsense"],
-            root: root
+            places: DevicePlaces(root: root)
         )
         func state(_ name: String) -> Finding.State? {
             findings.first { $0.interface == name }?.state
         }
         #expect(state("configfs-tsm") == .absent)
-        #expect(state("Intel TDX") == .unsupported)
-        #expect(state("TPM 2.0") == .absent)
+        #expect(state("Intel TDX") == .unusable)
+        for name in ["AMD SEV-SNP", "Intel SGX", "AWS Nitro", "TPM 2.0"] {
+            #expect(state(name) == .absent, "\(name)")
+        }
         #expect(state("TCTI of the configuration") == .unusable)
         #expect(state("TCTI of TSS2_TCTI") == .unusable)
         #expect(state("software key") == .usable)

@@ -3,8 +3,8 @@ internal import RATS
 
 /// Looks at every way in which this machine could produce Evidence, and says why each works or not.
 ///
-/// Only a TPM is put to work: it quotes three times over a nonce of zeros that no exchange takes.
-/// Blocks for as long as that takes, usually below a second.
+/// What is there is put to work: it quotes three times over zeros, which no exchange takes.
+/// Blocks for as long as that takes, usually below a second, some seconds for TDX.
 public enum Doctor {
     /// Variables of the environment that name a TCTI, the first that is set wins.
     public static let tctiVariables = ["RATEL_TCTI", "TPM2TOOLS_TCTI", "TSS2_TCTI"]
@@ -13,14 +13,15 @@ public enum Doctor {
     /// One finding for each interface, in a fixed order.
     ///
     /// `tcti` is the configured way to the TPM, if there is one; `environment` is asked for the
-    /// variables above; `root` is put in front of every path, for tests.
+    /// variables above.
     public static func examine(
         tcti: String?,
         environment: [String: String] = [:],
-        root: String = ""
+        places: DevicePlaces = DevicePlaces()
     ) -> [Finding] {
-        var findings = Interface.all.map { $0.examine(root: root) }
-        findings.append(examineTPM(path: root + "/dev/tpmrm0"))
+        var findings = examineTrustRoots(places)
+        findings += Interface.all.map { $0.examine(root: places.root) }
+        findings.append(examineTPM(path: places.tpm))
         if let tcti {
             findings.append(examine(tcti: tcti, named: "TCTI of the configuration"))
         }
@@ -53,11 +54,20 @@ public enum Doctor {
     /// Tries one TCTI.
     static func examine(tcti: String, named name: String) -> Finding {
         let settings = TPMAttester.Settings(tcti: tcti)
-        let attester = TPMAttester(settings)
+        return examine(TPMAttester(settings), named: name, place: tcti, describe: describe)
+    }
+
+    /// Has an Attester quote, and says how that went.
+    static func examine(
+        _ attester: any Attester,
+        named name: String,
+        place: String,
+        describe: ([Evidence]) -> String
+    ) -> Finding {
         let challenge = QuoteChallenge(
             tpmQualifyingData: [UInt8](repeating: 0, count: 32),
             gpuNonce: { _ in [] },
-            reportData: { _ in [] }
+            reportData: { _ in [UInt8](repeating: 0, count: 64) }
         )
         var times: [Double] = []
         var last: [Evidence] = []
@@ -70,14 +80,14 @@ public enum Doctor {
         } catch {
             return Finding(
                 interface: name,
-                place: tcti,
+                place: place,
                 state: .unusable,
                 detail: "\(error.field): \(error.got)"
             )
         }
         return Finding(
             interface: name,
-            place: tcti,
+            place: place,
             state: .usable,
             detail: describe(last),
             quoteMilliseconds: times

@@ -7,19 +7,10 @@ struct Interface {
 
     static let all = [
         Interface(
-            name: "configfs-tsm",
-            path: "/sys/kernel/config/tsm/report",
-            hint: "TDX and SNP reports, from Linux 6.7 on"
-        ),
-        Interface(name: "Intel TDX", path: "/dev/tdx_guest", hint: "a trust domain of TDX"),
-        Interface(name: "AMD SEV-SNP", path: "/dev/sev-guest", hint: "a guest of SEV-SNP"),
-        Interface(name: "Intel SGX", path: "/dev/sgx_enclave", hint: "a host with SGX"),
-        Interface(name: "AWS Nitro", path: "/dev/nsm", hint: "an enclave of Nitro"),
-        Interface(
             name: "NVIDIA GPU",
             path: "/dev/nvidiactl",
             hint: "a GPU with NVIDIA's driver"
-        ),
+        )
     ]
 
     func examine(root: String) -> Finding {

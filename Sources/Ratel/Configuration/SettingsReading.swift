@@ -55,19 +55,6 @@ extension LoggingSettings {
     }
 }
 
-extension AttesterSettings {
-    init(_ source: ConfigurationSource, default choice: Choice) throws(ConfigurationError) {
-        self.init(choice: choice, tcti: source["tcti"], pcrs: Array(0...7))
-        if tcti != nil { self.choice = .tpm }
-        if let text = source["attester"] {
-            self.choice = try SettingValue.choice(text, setting: "attester")
-        }
-        if let text = source["pcrs"] {
-            pcrs = try SettingValue.list(text, in: 0...23, setting: "pcrs")
-        }
-    }
-}
-
 extension ProvidedIdentity {
     static func read(
         _ source: ConfigurationSource

@@ -5,14 +5,19 @@ internal import Loop
 /// `ratel doctor`: what this machine can attest with, and why the rest does not work.
 public enum DoctorReport {
     /// The report, and whether anything usable was found.
-    public static func make(tcti: String?, json: Bool) -> (text: String, isUsable: Bool) {
+    public static func make(
+        _ source: ConfigurationSource, json: Bool
+    ) -> (text: String, isUsable: Bool) {
         var environment: [String: String] = [:]
         for name in Doctor.tctiVariables {
             if let value = System.environment(name) { environment[name] = value }
         }
-        let findings = Doctor.examine(tcti: tcti, environment: environment)
-        // The software key always works, and vouches for nothing.
-        let isUsable = findings.contains { $0.state == .usable && $0.interface != "software key" }
+        let findings = Doctor.examine(
+            tcti: source["tcti"], environment: environment, places: DevicePlaces(source))
+        // The software key vouches for nothing, and configfs is only the way to a root of trust.
+        let isUsable = findings.contains {
+            $0.state == .usable && !["software key", "configfs-tsm"].contains($0.interface)
+        }
         if json {
             return (JSONValue.array(findings.map(\.json)).serialised(pretty: true), isUsable)
         }

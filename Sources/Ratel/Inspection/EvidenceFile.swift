@@ -6,13 +6,16 @@ public import RATS
 /// This machine's Evidence outside any connection, as a file that another machine can appraise.
 ///
 /// JSON: `{"type": "ratel-evidence/1", "nonce": hex32, "configuration": {…}, "evidence": [{"kind",
-/// "index", "media_type", "bytes": hex}]}`. The Evidence covers the nonce under a label of its own,
-/// so a file never passes for the Evidence of a connection, and this is no quoting oracle.
+/// "index", "media_type", "bytes": hex}], ?"endorsements": [{"media_type", "bytes": hex}]}`. The
+/// Evidence covers the nonce under a label of its own, so a file never passes for the Evidence of a
+/// connection, and this is no quoting oracle.
 public struct EvidenceFile: Sendable {
     /// 32 bytes that whoever asked chose, so that the Evidence is not older than the question.
     public let nonce: [UInt8]
     /// What was produced.
     public let evidence: [Evidence]
+    /// What goes along with it.
+    public let endorsements: [Endorsement]
     /// The effective configuration: a JSON object.
     public let configuration: [UInt8]
 
@@ -28,6 +31,7 @@ public struct EvidenceFile: Sendable {
         self.nonce = nonce
         configuration = Array("{}".utf8)
         evidence = try attester.quote(EvidenceFile.challenge(nonce))
+        endorsements = try attester.endorsements()
     }
 
     /// Reads a file's contents.
@@ -49,8 +53,16 @@ public struct EvidenceFile: Sendable {
             evidence.append(
                 Evidence(kind: kind, index: index, mediaType: mediaType, bytes: bytes))
         }
+        var endorsements: [Endorsement] = []
+        for item in root["endorsements"]?.items ?? [] {
+            guard let mediaType = item["media_type"]?.text,
+                let bytes = item["bytes"]?.text.flatMap(Hex.decode)
+            else { throw EvidenceFile.malformed("media_type and bytes of an endorsement") }
+            endorsements.append(Endorsement(mediaType: mediaType, bytes: bytes))
+        }
         self.nonce = nonce
         self.evidence = evidence
+        self.endorsements = endorsements
         self.configuration = Array(configuration.serialised().utf8)
     }
 
@@ -67,6 +79,16 @@ public struct EvidenceFile: Sendable {
                         .members([
                             ("kind", .integer(item.kind.rawValue)),
                             ("index", .integer(item.index)),
+                            ("media_type", .string(item.mediaType)),
+                            ("bytes", .string(Hex.encode(item.bytes))),
+                        ])
+                    })
+            ),
+            (
+                "endorsements",
+                .array(
+                    endorsements.map { item in
+                        .members([
                             ("media_type", .string(item.mediaType)),
                             ("bytes", .string(Hex.encode(item.bytes))),
                         ])
@@ -98,23 +120,36 @@ public struct EvidenceFile: Sendable {
     }
 
     private var submission: Appraiser.Submission {
-        Appraiser.Submission(evidence: evidence, endorsements: [], configuration: configuration)
+        Appraiser.Submission(
+            evidence: evidence, endorsements: endorsements, configuration: configuration)
     }
 
     private var expected: Appraiser.ExpectedBinding {
         let challenge = EvidenceFile.challenge(nonce)
         return Appraiser.ExpectedBinding(
-            reportData: challenge.reportData([]), tpmQualifyingData: challenge.tpmQualifyingData)
+            reportData: challenge.reportData(evidence),
+            tpmQualifyingData: challenge.tpmQualifyingData,
+            nitro: challenge.nitro.map { .init(nonce: $0.nonce, publicKey: $0.publicKey) })
     }
 
     private static func challenge(_ nonce: [UInt8]) -> QuoteChallenge {
-        func labelled(_ part: String) -> [UInt8] { Array("ratel-attest/1 file \(part)\0".utf8) }
+        @Sendable func labelled(_ part: String) -> [UInt8] {
+            Array("ratel-attest/1 file \(part)\0".utf8)
+        }
         let tpm = Digest.sha256(labelled("tpm") + nonce)
-        let cpu = Digest.sha512(labelled("cpu") + nonce)
+        let root = Digest.sha384(labelled("root") + nonce)
         return QuoteChallenge(
             tpmQualifyingData: tpm,
             gpuNonce: { Digest.sha256(Array("ratel-attest/1 file gpu \($0)\0".utf8) + nonce) },
-            reportData: { _ in cpu })
+            // As on a connection: what holds report_data covers all other Evidence.
+            reportData: { evidence in
+                let others = evidence.filter { !$0.kind.carriesReportData }.map {
+                    Binding.ManifestEntry(kind: $0.kind.rawValue, index: $0.index, bytes: $0.bytes)
+                }
+                let manifest = Digest.sha384(Binding.manifest(others))
+                return Digest.sha512(labelled("cpu") + nonce + manifest)
+            },
+            nitro: .init(nonce: root, publicKey: labelled("no key")))
     }
 
     private static func malformed(_ expected: String) -> Refusal {
