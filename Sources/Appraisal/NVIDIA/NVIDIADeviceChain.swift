@@ -127,7 +127,9 @@ struct NVIDIADeviceChain: Sendable {
         claims.set("hwmodel", .text(DistinguishedName.commonName(leaf.subject) ?? ""))
         claims.set("chip", .text(chip))
         claims.set("device_serial", .bytes(identity.serial))
-        claims.set("leaf_subject", .text(leaf.subject))
+        // RFC 4514 section 3 has no short name for serialNumber; OpenSSL writes one.
+        let subject = leaf.subject.replacing(",serialNumber=", with: ",2.5.4.5=")
+        claims.set("leaf_subject", .text(subject))
         claims.set("leaf_serial", .bytes(leaf.serial))
         claims.set(
             "chain_subjects",
