@@ -147,7 +147,8 @@ public enum Appraiser {
                 activations: activations
             )
             do throws(PeerAppraisal.Mismatch) {
-                if let request = try appraisal.run() { return .activation(request) }
+                let admission = try appraisal.run()
+                if let request = admission.request { return .activation(request) }
                 return .admitted(
                     AttestationResult(
                         peer: peer.name,
@@ -156,7 +157,8 @@ public enum Appraiser {
                         evidence: authentic,
                         configuration: sent,
                         appraisedAt: now,
-                        maxAge: peer.maxAge
+                        maxAge: peer.maxAge,
+                        validUntil: admission.validUntil
                     )
                 )
             } catch {

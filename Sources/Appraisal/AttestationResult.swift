@@ -1,3 +1,4 @@
+internal import Keys
 public import RATS
 
 /// What a successful appraisal says about one peer, RFC 9334 section 8.4.
@@ -18,6 +19,13 @@ public struct AttestationResult: Sendable {
     public let appraisedAt: Int64
     /// For how many seconds it is good.
     public let maxAge: UInt32
+    /// Unix time at which the first piece of collateral that it rests on expires.
+    public let validUntil: Int64
+
+    /// For how many seconds it is good from `now` on: its age, and its collateral's.
+    public func lifetime(at now: Int64) -> UInt32 {
+        UInt32(max(0, min(Int64(maxAge), validUntil - now)))
+    }
 
     /// Whether it rests on a software key, and so on nothing.
     public var isSimulated: Bool { evidence.contains { $0.format == .simulated } }
@@ -36,6 +44,16 @@ public struct AuthenticEvidence: Sendable {
     public let claims: Claims
     /// What the appraisal needs beyond the claims.
     let detail: Detail
+
+    /// The collateral that it cannot be appraised without.
+    public var needs: [CollateralNeed] {
+        switch detail {
+        case .dcap(let dcap): (try? CollateralNeed.dcap(dcap.bytes)).map { [$0] } ?? []
+        case .snp(let snp):
+            CollateralNeed.of(reported: snp.report.bytes, snp.certificates.map(\.der))
+        default: []
+        }
+    }
 
     enum Detail: Sendable {
         case simulated

@@ -16,29 +16,42 @@ struct PeerAppraisal {
     let now: Int64
     let activations: [Activation]
 
-    /// Returns if the peer is admitted, with a request if a TPM has yet to prove its keys.
-    func run() throws(Mismatch) -> ActivationRequest? {
+    /// What an admission rests on.
+    struct Admission {
+        /// What a TPM has yet to prove of its keys.
+        var request: ActivationRequest?
+        /// Unix time at which the first piece of collateral expires.
+        var validUntil: Int64
+    }
+
+    /// Returns if the peer is admitted.
+    func run() throws(Mismatch) -> Admission {
         try step(0) { () throws(Refusal) in try checkTier() }
         try step(1) { () throws(Refusal) in try checkFormats() }
         try step(2) { () throws(Refusal) in try checkConfiguration() }
-        try step(3) { () throws(Refusal) in try appraiseEnclaves() }
+        let validUntil = try step(3) { () throws(Refusal) in try appraiseEnclaves() }
         try step(4) { () throws(Refusal) in try appraiseNVIDIA() }
-        return try step(5) { () throws(Refusal) in try appraiseTPM() }
+        let request = try step(5) { () throws(Refusal) in try appraiseTPM() }
+        return Admission(request: request, validUntil: validUntil)
     }
 
-    private func appraiseEnclaves() throws(Refusal) {
+    private func appraiseEnclaves() throws(Refusal) -> Int64 {
+        var validUntil = Int64.max
         for item in evidence {
             switch item.detail {
-            case .dcap(let dcap): try appraise(dcap, item.format)
+            case .dcap(let dcap): validUntil = min(validUntil, try appraise(dcap, item.format))
             case .snp(let snp):
                 guard let policy = peer.snp else { throw missing("snp") }
-                try SNPAppraisal(policy: policy, evidence: snp, now: now).run()
+                let end = try SNPAppraisal(policy: policy, evidence: snp, now: now).run()
+                validUntil = min(validUntil, end)
             case .nitro(let nitro):
                 guard let policy = peer.nitro else { throw missing("nitro") }
-                try NitroAppraisal(policy: policy, evidence: nitro, now: now).run()
+                let end = try NitroAppraisal(policy: policy, evidence: nitro, now: now).run()
+                validUntil = min(validUntil, end)
             case .simulated, .tpm, .nvidia: continue
             }
         }
+        return validUntil
     }
 
     // All of them at once: what they say of each other counts too.
@@ -63,14 +76,14 @@ struct PeerAppraisal {
 
     private func appraise(
         _ evidence: DCAPEvidence, _ format: EvidenceFormat
-    ) throws(Refusal) {
+    ) throws(Refusal) -> Int64 {
         let appraisal = DCAPAppraisal(evidence: evidence, now: now)
         if format == .tdx {
             guard let policy = peer.tdx else { throw missing("tdx") }
-            try appraisal.run(policy)
+            return try appraisal.run(policy)
         } else {
             guard let policy = peer.sgx else { throw missing("sgx") }
-            try appraisal.run(policy)
+            return try appraisal.run(policy)
         }
     }
 

@@ -135,6 +135,7 @@ public enum System {
     /// SIGTERM and SIGINT, by their numbers on Linux.
     public static let terminate: Int32 = 15
     public static let interrupt: Int32 = 2
+    public static let hangUp: Int32 = 1
 
     /// Ends the process at once.
     public static func exit(_ status: Int32) -> Never { Glibc.exit(status) }

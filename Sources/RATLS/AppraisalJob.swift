@@ -1,4 +1,4 @@
-internal import Appraisal
+public import Appraisal
 internal import Keys
 public import RATS
 
@@ -21,25 +21,46 @@ public struct AppraisalJob: Sendable {
     let now: Int64
     let activations: [Activation]
 
-    /// Checks that the Evidence is of this connection, and appraises it.
-    public func run() -> Result<Outcome, Refusal> {
+    /// The collateral that the Evidence cannot be appraised without; none where nothing is
+    /// decided. Parses, but believes nothing: away from event loops.
+    public var needs: [CollateralNeed] {
+        if case .policy = asks { CollateralNeed.of(body.evidence) } else { [] }
+    }
+
+    /// What the peer sent of it, beside its Evidence and within.
+    public var endorsements: [Endorsement] {
+        body.endorsements + CollateralNeed.carried(by: body.evidence)
+    }
+
+    /// Checks that the Evidence is of this connection, and appraises it with `endorsements`: those
+    /// of the peer unless others are given. A result that is in `cache` is taken from there.
+    public func run(
+        endorsements: [Endorsement]? = nil, cache: AppraisalCache? = nil
+    ) -> Result<Outcome, Refusal> {
         do throws(Refusal) {
-            return .success(Outcome(product: try appraise()))
+            return .success(Outcome(product: try appraise(endorsements, cache)))
         } catch {
             return .failure(error)
         }
     }
 
-    private func appraise() throws(Refusal) -> Outcome.Product {
+    private func appraise(
+        _ endorsements: [Endorsement]?, _ cache: AppraisalCache?
+    ) throws(Refusal) -> Outcome.Product {
         let expected = try expectedBinding()
         let submission = Appraiser.Submission(
             evidence: body.evidence,
-            endorsements: body.endorsements,
+            endorsements: endorsements ?? body.endorsements,
             configuration: body.configuration
         )
         guard case .policy(let policy) = asks else {
             return .inspected(try Appraiser.authenticate(submission, expected: expected))
         }
+        // What rests on a secret that this connection's TPM opened is of this connection alone.
+        let key =
+            activations.isEmpty && cache != nil
+            ? AppraisalCache.key(submission, expected, policy: policy) : nil
+        if let key, let result = cache?.result(key, now: now) { return .admitted(result) }
         let outcome = try Appraiser.appraise(
             submission,
             expected: expected,
@@ -48,7 +69,9 @@ public struct AppraisalJob: Sendable {
             activations: activations
         )
         switch outcome {
-        case .admitted(let result): return .admitted(result)
+        case .admitted(let result):
+            if let key { cache?.keep(result, as: key) }
+            return .admitted(result)
         case .activation(let request): return .activation(try request.makeCredential())
         }
     }

@@ -16,13 +16,18 @@ public enum ClientHelper {
             .client, [ChannelProtocol.attestedHTTP1], ChannelVerifier(demandsCertificate: true),
             attester, settings.identity)
         let log = ChannelLog(logger: logger, accessLog: settings.logging.accessLog)
-        let configuration = EffectiveConfiguration(
-            use: "connect", accessLog: settings.logging.accessLog, upstream: "network",
-            forwardsClientAddress: settings.gateway.forwardsClientAddress,
-            policyDigest: policy.digest)
+        let store = try settings.collateral.make(
+            roots: CollateralRoots(policy: policy), logger)
         let channel = Channel(
             role: .client, identity: identity, policy: policy,
-            configuration: configuration.encoded, quotes: QuoteQueue(), log: log)
+            appraisals: Appraisals(store: store), quotes: QuoteQueue(), log: log
+        ) { [settings] policy in
+            EffectiveConfiguration(
+                use: "connect", accessLog: settings.logging.accessLog,
+                upstream: "network",
+                forwardsClientAddress: settings.gateway.forwardsClientAddress,
+                policyDigest: policy.digest)
+        }
         if !settings.gateway.listen.isLoopback {
             logger.warning(
                 "callers are not protected on their way to this helper: it listens beyond loopback",
@@ -37,8 +42,9 @@ public enum ClientHelper {
                 log: log)
         }
         return try ServiceRuntime(
-            gateway: gateway, channel: channel, logger: logger, admin: settings.admin,
-            upstream: settings.upstream, upstreamName: "server", grace: settings.gateway.grace
+            gateway: gateway, channel: channel, policy: settings.policy, logger: logger,
+            admin: settings.admin, upstream: settings.upstream, upstreamName: "server",
+            grace: settings.gateway.grace
         ).run()
     }
 }

@@ -17,22 +17,27 @@ public enum Sidecar {
             .server, [ChannelProtocol.attestedHTTP1, ChannelProtocol.plainHTTP1], verifier,
             attester, settings.identity)
         let log = ChannelLog(logger: logger, accessLog: settings.logging.accessLog)
-        let configuration = EffectiveConfiguration(
-            use: "serve", accessLog: settings.logging.accessLog,
-            upstream: settings.upstream.isLoopback ? "loopback" : "network",
-            forwardsClientAddress: settings.gateway.forwardsClientAddress,
-            policyDigest: policy.digest)
+        let store = try settings.collateral.make(
+            roots: CollateralRoots(policy: policy), logger)
         let channel = Channel(
             role: .server, identity: identity, policy: policy,
-            configuration: configuration.encoded, quotes: QuoteQueue(), log: log)
+            appraisals: Appraisals(store: store), quotes: QuoteQueue(), log: log
+        ) { [settings] policy in
+            EffectiveConfiguration(
+                use: "serve", accessLog: settings.logging.accessLog,
+                upstream: settings.upstream.isLoopback ? "loopback" : "network",
+                forwardsClientAddress: settings.gateway.forwardsClientAddress,
+                policyDigest: policy.digest)
+        }
         let gateway = Gateway(settings.gateway) { loop, metrics in
             RelayService(
                 on: loop, metrics: metrics, settings: settings.gateway, front: .attested(channel),
                 target: UpstreamTarget(address: settings.upstream, security: .plain), log: log)
         }
         return try ServiceRuntime(
-            gateway: gateway, channel: channel, logger: logger, admin: settings.admin,
-            upstream: settings.upstream, upstreamName: "backend", grace: settings.gateway.grace
+            gateway: gateway, channel: channel, policy: settings.policy, logger: logger,
+            admin: settings.admin, upstream: settings.upstream, upstreamName: "backend",
+            grace: settings.gateway.grace
         ).run()
     }
 }

@@ -26,13 +26,17 @@ struct ConnectCommand: ParsableCommand {
     @OptionGroup(title: "Attestation (where the server asks for it)")
     var attestation: AttesterOptions
 
+    @OptionGroup(title: "Collateral")
+    var collateral: CollateralOptions
+
     @OptionGroup(title: "Running")
     var common: CommonOptions
 
     func run() throws {
         try finish { () throws(ConfigurationError) in
             let own = ["listen": listen, "server": server, "policy": policy]
-            let source = try ConfigurationSource(own, attestation.flags, common.flags)
+            let source = try ConfigurationSource(
+                own, attestation.flags, collateral.flags, common.flags)
             return try ClientHelper.run(ServiceSettings.connect(source))
         }
     }

@@ -28,13 +28,17 @@ struct ServeCommand: ParsableCommand {
     @OptionGroup(title: "Attestation")
     var attestation: AttesterOptions
 
+    @OptionGroup(title: "Collateral")
+    var collateral: CollateralOptions
+
     @OptionGroup(title: "Running")
     var common: CommonOptions
 
     func run() throws {
         try finish { () throws(ConfigurationError) in
             let own = ["listen": listen, "backend": backend, "policy": policy]
-            let source = try ConfigurationSource(own, attestation.flags, common.flags)
+            let source = try ConfigurationSource(
+                own, attestation.flags, collateral.flags, common.flags)
             return try Sidecar.run(ServiceSettings.serve(source))
         }
     }

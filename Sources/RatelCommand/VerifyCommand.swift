@@ -56,13 +56,16 @@ struct VerifyCommand: ParsableCommand {
     @Flag(help: "JSON in place of a table.")
     var json = false
 
+    @OptionGroup(title: "Collateral (of a server's hardware)")
+    var collateral: CollateralOptions
+
     @OptionGroup(title: "Attestation (where the server asks for it)")
     var attestation: AttesterOptions
 
     func run() throws {
         try report { () throws(ConfigurationError) in
             try Inspector.verify(
-                ConfigurationSource(attestation.flags),
+                ConfigurationSource(attestation.flags, collateral.flags),
                 VerifyRequest(
                     subject: subject, policy: policy, nonce: nonce, anyNonce: anyNonce,
                     authenticityOnly: authenticityOnly, time: at, roots: root, json: json))

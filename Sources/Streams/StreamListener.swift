@@ -15,6 +15,8 @@ public protocol StreamService: AnyObject {
     func makeHandler(for connection: Downstream) -> any RequestHandler
     /// A connection is over; nil when it ended in order.
     func ended(_ connection: Downstream, _ error: LinkError?)
+    /// What peers were admitted by has changed: end the admissions of upstream links.
+    func expireAdmissions()
     /// The worker is ending: give up idle upstream links and timers.
     func close()
 }
@@ -67,6 +69,15 @@ public final class StreamListener: Listener {
         guard !connections.isEmpty else { return done() }
         onEmpty = done
         for connection in connections.values { connection.drain() }
+    }
+
+    /// Ends every admission: no request begins on a connection that stands, its next exchange
+    /// needs a new one.
+    public func expireAdmissions() {
+        for connection in connections.values where connection.expiresAt != nil {
+            connection.expiresAt = loop.now
+        }
+        service.expireAdmissions()
     }
 
     /// Closes every connection at once.

@@ -49,6 +49,11 @@ public final class UpstreamPool {
         self.metrics = metrics
     }
 
+    /// Ends the admission of every link: those in use finish their exchange and are not lent again.
+    public func expireAdmissions() {
+        for link in all.values where link.expiresAt != nil { link.expiresAt = loop.now }
+    }
+
     /// Gives `conversation` an idle link, or starts a new one; it is told when the link is open.
     func acquire(for conversation: Conversation) {
         while let link = idle.popLast() {

@@ -1,7 +1,7 @@
 internal import Keys
 internal import RATS
 
-/// The Evidence of NVIDIA devices in files: `report.bin` with `cert-chain.pem`, or one pair for each
+/// The Evidence of NVIDIA devices in files: `report.bin` with `cert-chain.pem`, or a pair for each
 /// of several (`report-0.bin`, `cert-chain-0.pem` and so on); reference manifests
 /// (`*-rim.swidtag.xml`) and OCSP answers (`ocsp*.der`) beside them.
 struct DeviceBundle {

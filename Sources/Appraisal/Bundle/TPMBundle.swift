@@ -53,7 +53,7 @@ struct TPMBundle {
     ) throws(Refusal) -> Digest {
         let bytes = try bundle.required("quote.sig", "the quote's signature")
         let hash: Digest
-        // Some tools keep the RSA signature without its structure; SHA-256 then goes without saying.
+        // Some tools keep the RSA signature without its structure; SHA-256 is then understood.
         if case .rsa(let bits) = key.algorithm, bytes.count == bits / 8 {
             hash = .sha256
             guard key.verifies(rsa: bytes, over: message, digest: hash, padding: .pkcs1) else {

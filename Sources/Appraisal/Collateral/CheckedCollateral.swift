@@ -18,6 +18,14 @@ public struct CollateralRoots: Sendable {
     }
 }
 
+extension CollateralRoots {
+    /// Trusts the keys of `anchors` as well.
+    public mutating func trust(_ anchors: TrustAnchors) {
+        intel += anchors.pins
+        for product in SNPProduct.allCases { amd[product, default: []] += anchors.pins }
+    }
+}
+
 /// Collateral whose signatures hold, with the time that it is good for. Only its initialiser makes
 /// one, so that nothing unsigned or expired is ever kept.
 public struct CheckedCollateral: Sendable {

@@ -35,6 +35,29 @@ public enum CollateralNeed: Sendable, Hashable, CustomStringConvertible {
         }
     }
 
+    /// What a file of this name, with these contents, answers; nil where the two do not agree.
+    public init?(fileName: String, _ endorsements: [Endorsement]) {
+        let parts = fileName.split(separator: "-").map(String.init)
+        switch parts.first {
+        case "dcap" where parts.count == 4:
+            guard let fmspc = Hex.decode(parts[2]) else { return nil }
+            self = .dcap(tee: parts[1], fmspc: fmspc, ca: parts[3])
+        case "amd" where parts.count == 3:
+            guard let product = SNPProduct(rawValue: parts[1]) else { return nil }
+            self = .amd(product: product, isLoaded: parts[2] == "vlek")
+        case "vcek" where parts.count > 2:
+            // The name has a hash of the chip's identifier: the certificate says which chip.
+            guard let product = SNPProduct(rawValue: parts[1]),
+                let der = endorsements.first?.bytes, let certificate = try? Certificate(der: der),
+                let chip = SNPKeyCertificate(certificate).hardwareID,
+                let tcb = SNPKeyCertificate(certificate).tcb
+            else { return nil }
+            self = .vcek(product: product, chip: chip, tcb: tcb)
+        default: return nil
+        }
+        guard self.fileName == fileName else { return nil }
+    }
+
     /// What `evidence` needs; nothing for what carries all of it, or cannot be read.
     ///
     /// Evidence is not believed here: who sends nonsense has nonsense fetched, once.
@@ -49,6 +72,22 @@ public enum CollateralNeed: Sendable, Hashable, CustomStringConvertible {
         }
     }
 
+    /// The Endorsements that lie within Evidence itself, as some platforms hand them out.
+    public static func carried(by evidence: [Evidence]) -> [Endorsement] {
+        evidence.flatMap { item -> [Endorsement] in
+            guard EvidenceFormat(mediaType: item.mediaType) == .snp,
+                let fields = try? SNPEvidence.fields(item.bytes)
+            else { return [] }
+            let certificates = fields.certificates.map {
+                Endorsement(mediaType: "application/pkix-cert", bytes: $0)
+            }
+            let lists = [fields.revocationList].compactMap(\.self).map {
+                Endorsement(mediaType: "application/pkix-crl", bytes: $0)
+            }
+            return certificates + lists
+        }
+    }
+
     static func dcap(_ bytes: [UInt8]) throws(Refusal) -> CollateralNeed {
         let quote = try DCAPQuote(bytes)
         let leaf = try DCAPChain(roots: [], now: 0).pck(in: quote.certificates).0
@@ -59,13 +98,17 @@ public enum CollateralNeed: Sendable, Hashable, CustomStringConvertible {
 
     private static func snp(_ bytes: [UInt8]) throws(Refusal) -> [CollateralNeed] {
         let fields = try SNPEvidence.fields(bytes)
-        let report = try SNPReport(fields.report)
-        let keys = fields.certificates.compactMap { try? Certificate(der: $0) }
-            .filter(SNPKeyCertificate.isOne)
+        return of(reported: fields.report, fields.certificates)
+    }
+
+    static func of(reported bytes: [UInt8], _ certificates: [[UInt8]]) -> [CollateralNeed] {
+        guard let report = try? SNPReport(bytes) else { return [] }
         // Version 2 does not name its product: the key's certificate does, if there is one.
-        let named = keys.compactMap { key in
-            SNPProduct.allCases.first { key.issuer.contains("-\($0.vendorName),") }
-        }
+        let named = certificates.compactMap { try? Certificate(der: $0) }
+            .filter(SNPKeyCertificate.isOne)
+            .compactMap { key in
+                SNPProduct.allCases.first { key.issuer.contains("-\($0.vendorName),") }
+            }
         guard let product = report.product ?? named.first else { return [] }
         let isLoaded = report.signingKey == .vlek
         var needs: [CollateralNeed] = [.amd(product: product, isLoaded: isLoaded)]

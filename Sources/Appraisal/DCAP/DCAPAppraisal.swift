@@ -6,7 +6,8 @@ struct DCAPAppraisal {
     let evidence: DCAPEvidence
     let now: Int64
 
-    func run(_ policy: TDXPolicy) throws(Refusal) {
+    /// Gives the Unix time until which the collateral lets it stand.
+    func run(_ policy: TDXPolicy) throws(Refusal) -> Int64 {
         let verification = try verify(policy.tcb, policy.platforms, policy.roots)
         guard case .tdx(let report) = verification.quote.body else {
             throw DCAPRefusal.evidence("quote.tee_type", "TEE type", "tdx", "sgx")
@@ -26,9 +27,11 @@ struct DCAPAppraisal {
                 "tdx.attributes", "TD_ATTRIBUTES", "the ones that the policy allows",
                 Hex.encode(report.attributes), "compare, then change `attributes`")
         }
+        return verification.validUntil
     }
 
-    func run(_ policy: SGXPolicy) throws(Refusal) {
+    /// Gives the Unix time until which the collateral lets it stand.
+    func run(_ policy: SGXPolicy) throws(Refusal) -> Int64 {
         let verification = try verify(policy.tcb, policy.platforms, policy.roots)
         guard case .sgx(let report) = verification.quote.body else {
             throw DCAPRefusal.evidence("quote.tee_type", "TEE type", "sgx", "tdx")
@@ -42,6 +45,7 @@ struct DCAPAppraisal {
                 "sgx.isvsvn", "ISVSVN", "at least \(policy.minimumSVN)", "\(report.svn)",
                 "update the enclave")
         }
+        return verification.validUntil
     }
 
     private func verify(

@@ -64,6 +64,14 @@ struct DCAPEvidence: Sendable {
 }
 
 extension DCAPCollateral {
+    /// The collateral among `endorsements`; refused when there is none, or more than one.
+    public init(in endorsements: [Endorsement]) throws(Refusal) {
+        guard let found = try DCAPEvidence.collateral(in: endorsements) else {
+            throw DCAPRefusal.collateral("collateral.missing", "collateral", "Intel's", "none")
+        }
+        self = found
+    }
+
     /// The media type of the Endorsement.
     public static var mediaType: String { DCAPEvidence.collateralType }
 

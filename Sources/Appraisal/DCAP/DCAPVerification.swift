@@ -16,6 +16,9 @@ struct DCAPVerification: Sendable {
     let tcbInfoEvaluation: Int
     let qeEvaluation: Int
 
+    /// Unix time at which the first of the collateral and certificates expires.
+    let validUntil: Int64
+
     /// The lower of the evaluation numbers: the whole is as old as its older half.
     var evaluation: Int { min(tcbInfoEvaluation, qeEvaluation) }
 
@@ -60,6 +63,12 @@ struct DCAPVerification: Sendable {
         parts = evaluated.parts
         tcbInfoEvaluation = info.evaluation
         qeEvaluation = identity.evaluation
+        let lists = [collateral.pckRevocations, collateral.rootRevocations]
+            .compactMap { try? RevocationList(der: $0).nextUpdate }
+        validUntil =
+            ([
+                tcbDocument.nextUpdate, identityDocument.nextUpdate, signer.notAfter, leaf.notAfter,
+            ] + lists).min() ?? now
     }
 
     private static func check(

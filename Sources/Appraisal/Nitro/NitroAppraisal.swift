@@ -9,11 +9,12 @@ struct NitroAppraisal {
 
     private var document: NitroDocument { evidence.document }
 
-    /// Returns if everything holds.
-    func run() throws(Refusal) {
+    /// Gives, if everything holds, the Unix time at which the document's certificate expires.
+    func run() throws(Refusal) -> Int64 {
         try checkAuthenticity()
         try checkTime()
         try checkRegisters()
+        return evidence.certificate.notAfter
     }
 
     /// What holds whatever the policy wants of the image: the chain, and no open console.

@@ -9,12 +9,15 @@ struct SNPAppraisal {
 
     private var report: SNPReport { evidence.report }
 
-    /// Returns if everything holds.
-    func run() throws(Refusal) {
+    /// Gives, if everything holds, the Unix time until which certificates and list let it stand.
+    func run() throws(Refusal) -> Int64 {
         let product = try checkAuthenticity()
         try checkTCB(product)
         try checkFeatures()
         try checkIdentity()
+        let lists = evidence.revocationLists.compactMap { try? RevocationList(der: $0).nextUpdate }
+        // Of several lists the newest counts; others may be of other products.
+        return min(evidence.key.notAfter, lists.max() ?? .max)
     }
 
     /// What holds whatever the policy wants of the guest: chain, revocation, nothing unacceptable.

@@ -22,6 +22,7 @@ public final class AdminService: StreamService {
     }
 
     public func ended(_ connection: Downstream, _ error: LinkError?) {}
+    public func expireAdmissions() {}
     public func close() {}
 }
 

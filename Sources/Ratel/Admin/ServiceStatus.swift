@@ -1,4 +1,6 @@
+internal import Appraisal
 internal import Bytes
+internal import RATLS
 internal import Streams
 
 /// The state that the admin listener shows, set from the main loop and read there too.
@@ -12,14 +14,14 @@ final class ServiceStatus: StatusSource, Sendable {
 
     private let state = Locked(State())
     private let gateway: Gateway
-    private let log: ChannelLog
-    private let quotes: QuoteQueue
+    private let channel: Channel
+    private let policy: PolicyWatch
     private let upstreamName: String
 
-    init(gateway: Gateway, log: ChannelLog, quotes: QuoteQueue, upstreamName: String) {
+    init(gateway: Gateway, channel: Channel, policy: PolicyWatch, upstreamName: String) {
         self.gateway = gateway
-        self.log = log
-        self.quotes = quotes
+        self.channel = channel
+        self.policy = policy
         self.upstreamName = upstreamName
     }
 
@@ -39,6 +41,7 @@ final class ServiceStatus: StatusSource, Sendable {
     }
 
     var exposition: String {
+        let log = channel.log
         let all = gateway.metrics
         func sum(_ pick: (StreamMetrics) -> Int) -> Int { all.reduce(0) { $0 + pick($1) } }
         var page = Exposition()
@@ -84,7 +87,37 @@ final class ServiceStatus: StatusSource, Sendable {
             "ratel_first_byte_seconds", "From a request's head to its answer's first byte.",
             all.map(\.firstByte))
         page.histogram(
-            "ratel_quote_seconds", "Time that one quote took on this machine.", [quotes.times])
+            "ratel_quote_seconds", "Time that one quote took on this machine.",
+            [channel.quotes.times])
+        addAppraisals(to: &page)
         return page.text
+    }
+
+    private func addAppraisals(to page: inout Exposition) {
+        let use = channel.appraisals.cache.use
+        page.counter(
+            "ratel_appraisal_cache_hits_total", "Appraisals whose result was at hand.", use.hits)
+        page.counter(
+            "ratel_appraisal_cache_misses_total", "Appraisals that were worked out.", use.misses)
+        page.counter(
+            "ratel_policy_reloads_total", "Times that the policy was replaced.",
+            policy.counts.reloads)
+        page.counter(
+            "ratel_policy_reload_failures_total", "Times that a new policy could not be used.",
+            policy.counts.failures)
+        if let end = policy.firstEnd {
+            page.gauge(
+                "ratel_policy_tolerance_ends_seconds",
+                "Until a tolerance of the policy ends, where one does within 14 days.", Int(end))
+        }
+        guard let store = channel.appraisals.store else { return }
+        page.counters(
+            "ratel_collateral_events_total", "What sources of collateral answered.",
+            label: "event", store.counts.snapshot)
+        if let expiry = store.firstExpiry {
+            page.gauge(
+                "ratel_collateral_expires_seconds", "Until the first collateral here expires.",
+                Int(expiry))
+        }
     }
 }

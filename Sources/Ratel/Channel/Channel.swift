@@ -1,4 +1,5 @@
 internal import Appraisal
+internal import Bytes
 internal import Keys
 internal import Logging
 internal import Loop
@@ -11,24 +12,53 @@ internal import TLS
 final class Channel: Sendable {
     let role: Role
     let identity: ChannelIdentity
-    let settings: ExchangeSettings
+    /// Appraises peers.
+    let appraisals: Appraisals
     let quotes: QuoteQueue
     let log: ChannelLog
 
+    private let describe: @Sendable (AppraisalPolicy) -> EffectiveConfiguration
+    private let state: Locked<(policy: AppraisalPolicy, settings: ExchangeSettings)>
+
+    /// `describe` gives what this side tells its peers of how it runs under a policy.
     init(
-        role: Role, identity: ChannelIdentity, policy: AppraisalPolicy, configuration: [UInt8],
-        quotes: QuoteQueue, log: ChannelLog
+        role: Role, identity: ChannelIdentity, policy: AppraisalPolicy, appraisals: Appraisals,
+        quotes: QuoteQueue, log: ChannelLog,
+        describe: @escaping @Sendable (AppraisalPolicy) -> EffectiveConfiguration
     ) {
         self.role = role
         self.identity = identity
         self.quotes = quotes
         self.log = log
-        settings = ExchangeSettings(
+        self.appraisals = appraisals
+        self.describe = describe
+        state = Locked((policy, Channel.settings(policy, identity, describe)))
+    }
+
+    /// What the next exchange asks and presents.
+    var settings: ExchangeSettings { state.withLock { $0.settings } }
+
+    /// The policy in force.
+    var policy: AppraisalPolicy { state.withLock { $0.policy } }
+
+    /// Appraises from now on under `policy`; exchanges under way end under the one they began with.
+    func replace(_ policy: AppraisalPolicy) {
+        let settings = Channel.settings(policy, identity, describe)
+        state.withLock { $0 = (policy, settings) }
+        appraisals.store?.roots = CollateralRoots(policy: policy)
+        appraisals.cache.removeAll()
+    }
+
+    private static func settings(
+        _ policy: AppraisalPolicy, _ identity: ChannelIdentity,
+        _ describe: (AppraisalPolicy) -> EffectiveConfiguration
+    ) -> ExchangeSettings {
+        ExchangeSettings(
             asks: .policy(policy),
             attestation: identity.attester.map {
                 ExchangeSettings.Attestation(attester: $0, bindingKey: identity.bindingKey)
             },
-            configuration: configuration)
+            configuration: describe(policy).encoded)
     }
 
     /// Begins TLS on an accepted connection.

@@ -85,7 +85,7 @@ final class ChannelPreamble: Preamble {
                     job, of: link.callerAddress, isWanted: { [presence] in presence.isThere },
                     to: link.loop.mailbox, then: resume(link, job))
             case .appraise(let job):
-                link.loop.offload({ job.run() }) { [self] outcome in
+                channel.appraisals.run(job, on: link.loop) { [self] outcome in
                     guard !isOver, !link.isClosing else { return }
                     exchange?.appraised(outcome)
                     proceed(link)
@@ -129,7 +129,10 @@ final class ChannelPreamble: Preamble {
             if case .attested(let result) = standing { result } else { nil }
         let caller = AdmittedCaller(name: name, tier: result?.tier.rawValue ?? "none")
         channel.admitted(link, caller, result)
-        link.expiresAt = result.map { began + UInt64($0.maxAge) * 1_000 }
+        link.expiresAt = result.map { result in
+            let age = began + UInt64(result.maxAge) * 1_000
+            return min(age, link.now + UInt64(result.lifetime(at: System.now)) * 1_000)
+        }
         link.open(passage, leftover: leftover)
     }
 

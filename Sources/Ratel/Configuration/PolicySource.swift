@@ -24,6 +24,12 @@ public struct PolicySource: Sendable {
         logger.info(
             "policy",
             metadata: ["file": "\(path)", "sha384": "\(Hex.encode(policy.digest))"])
+        announce(policy, logger)
+        return policy
+    }
+
+    /// Says aloud what a person should not overlook in a policy.
+    func announce(_ policy: AppraisalPolicy, _ logger: Logger) {
         if policy.isAnonymous {
             logger.warning("the policy says `peers: anonymous`: nothing is asked of the peer")
         }
@@ -42,6 +48,9 @@ public struct PolicySource: Sendable {
                 of those roots can make Evidence that it admits
                 """)
         }
-        return policy
+        if policy.mode == .observe {
+            logger.warning(
+                "the policy says `mode: observe`: refusals are told as such, and nobody gets in")
+        }
     }
 }

@@ -23,9 +23,13 @@ struct CollateralCache: Sendable {
     }
 
     func read(_ need: CollateralNeed) -> (raw: RawCollateral, source: String)? {
+        read(fileName: need.fileName)
+    }
+
+    private func read(fileName: String) -> (raw: RawCollateral, source: String)? {
         guard
             let bytes = System.readFile(
-                path + "/" + need.fileName + ".cbor", limit: CollateralCache.maximumFile),
+                path + "/" + fileName + ".cbor", limit: CollateralCache.maximumFile),
             let value = try? CBORDecoder.decode(bytes), let items = value.items, items.count == 4,
             items[0].number == 1, let source = items[2].textString, let pairs = items[3].items
         else { return nil }
@@ -37,6 +41,17 @@ struct CollateralCache: Sendable {
             endorsements.append(Endorsement(mediaType: type, bytes: bytes))
         }
         return (RawCollateral(endorsements: endorsements), source)
+    }
+
+    /// What there are files for.
+    var needs: [CollateralNeed] {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
+        return names.sorted().filter { $0.hasSuffix(".cbor") }.compactMap { file in
+            let name = String(file.dropLast(5))
+            return read(fileName: name).flatMap {
+                CollateralNeed(fileName: name, $0.raw.endorsements)
+            }
+        }
     }
 
     /// False when the disk does not take it; the store then goes on in memory.

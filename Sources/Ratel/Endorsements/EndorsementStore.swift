@@ -19,6 +19,7 @@ final class EndorsementStore: Sendable {
         var folder: FolderSource?
         /// Nil keeps everything in memory alone.
         var cache: CollateralCache?
+        /// Roots that collateral may be signed under, at first.
         var roots = CollateralRoots()
         var now: @Sendable () -> Int64 = { System.now }
         var uptime: @Sendable () -> UInt64 = { System.uptime }
@@ -39,6 +40,7 @@ final class EndorsementStore: Sendable {
     let counts = CollateralCounts()
     private let logger: Logger
     private let state: Locked<CollateralTable>
+    private let trusted: Locked<CollateralRoots>
     // Two, so that one dead service does not stop the others.
     private let threads = [
         JobThread(capacity: EndorsementStore.maximumFetches),
@@ -48,8 +50,15 @@ final class EndorsementStore: Sendable {
     init(_ settings: Settings, logger: Logger) throws(ConfigurationError) {
         self.settings = settings
         self.logger = logger
+        trusted = Locked(settings.roots)
         state = Locked(
             CollateralTable(evaluations: try settings.cache?.readEvaluations() ?? [:]))
+    }
+
+    /// Roots that collateral may be signed under; a new policy may name others.
+    var roots: CollateralRoots {
+        get { trusted.withLock { $0 } }
+        set { trusted.withLock { $0 = newValue } }
     }
 
     // MARK: Giving out
@@ -92,7 +101,7 @@ final class EndorsementStore: Sendable {
         // A folder without it is not read again for each connection.
         if let known, !known.isFromFolder, settings.uptime() < known.folderAgain { return nil }
         do {
-            let raw = try folder.fetch(need, deadline: .max)
+            let raw = try folder.read(need, roots: roots, now: settings.now())
             return try accept(need, raw, from: folder.name, isFolder: true)
         } catch {
             state.withLock {
@@ -106,7 +115,7 @@ final class EndorsementStore: Sendable {
     private func good(_ stapled: [Endorsement], _ need: CollateralNeed) -> CheckedCollateral? {
         guard !stapled.isEmpty,
             let item = try? CheckedCollateral(
-                need, stapled, roots: settings.roots, now: settings.now())
+                need, stapled, roots: roots, now: settings.now())
         else { return nil }
         return raise(item, from: "the peer") ? item : nil
     }
@@ -245,7 +254,7 @@ final class EndorsementStore: Sendable {
     ) throws(Refusal) -> CheckedCollateral {
         let now = settings.now()
         let item = try CheckedCollateral(
-            need, raw.endorsements, pckIssuers: raw.pckIssuers, roots: settings.roots, now: now)
+            need, raw.endorsements, pckIssuers: raw.pckIssuers, roots: roots, now: now)
         guard raise(item, from: source) else {
             counts.count(source: isFolder ? "folder" : source, "rollback")
             throw Refusal(
@@ -342,6 +351,13 @@ final class EndorsementStore: Sendable {
         state.withLock { table in
             table.entries.values.compactMap { entry in entry.item.map { ($0, entry.source) } }
         }.sorted { $0.item.need.fileName < $1.item.need.fileName }
+    }
+
+    /// What the cache has files for, and what is in memory.
+    var known: [CollateralNeed] {
+        let kept = settings.cache?.needs ?? []
+        let held = state.withLock { Array($0.entries.keys) }
+        return kept + held.filter { !kept.contains($0) }
     }
 
     /// Why the last fetch of `need` failed.

@@ -102,6 +102,13 @@ public final class Gateway: Sendable {
         if all.isEmpty { done() }
     }
 
+    /// Ends every admission, on both sides: what a new policy would refuse begins no request.
+    public func expireAdmissions() {
+        for site in sites.withLock({ $0 }) {
+            site.mailbox.post { site.listener.value.expireAdmissions() }
+        }
+    }
+
     /// Closes everything at once and waits for the workers to end.
     public func stop() {
         let all = sites.withLock { sites in

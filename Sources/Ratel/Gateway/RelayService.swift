@@ -52,6 +52,10 @@ final class RelayService: StreamService {
         log.ended(connection, error)
     }
 
+    func expireAdmissions() {
+        pool.expireAdmissions()
+    }
+
     func close() {
         pool.close()
     }

@@ -16,6 +16,9 @@ final class ServiceRuntime {
     private let admin: Address?
     private let upstream: Address
     private let grace: UInt64
+    private let policyWatch: PolicyWatch
+    /// The disk is not for event loops.
+    private let housekeeping = JobThread(capacity: 8)
     private let loop = EventLoop(bufferCount: 64)
     private var timers: [LoopTimer] = []
     private var watchers: [SignalWatcher] = []
@@ -25,9 +28,10 @@ final class ServiceRuntime {
     private var exitStatus: Int32 = 0
 
     init(
-        gateway: Gateway, channel: Channel, logger: Logger, admin: Address?, upstream: Address,
-        upstreamName: String, grace: UInt64
+        gateway: Gateway, channel: Channel, policy: PolicySource, logger: Logger, admin: Address?,
+        upstream: Address, upstreamName: String, grace: UInt64
     ) {
+        policyWatch = PolicyWatch(policy, channel: channel, gateway: gateway, logger: logger)
         self.gateway = gateway
         self.channel = channel
         self.logger = logger
@@ -35,7 +39,7 @@ final class ServiceRuntime {
         self.upstream = upstream
         self.grace = grace
         status = ServiceStatus(
-            gateway: gateway, log: channel.log, quotes: channel.quotes, upstreamName: upstreamName)
+            gateway: gateway, channel: channel, policy: policyWatch, upstreamName: upstreamName)
     }
 
     /// Serves until the end; answers the exit status. Throws when an address cannot be had.
@@ -53,6 +57,8 @@ final class ServiceRuntime {
         watchUpstream()
         rotateKeys()
         watchEvidence()
+        watchPolicy()
+        watchCollateral()
         trimHeap()
         logger.notice("listening", metadata: ["address": "\(gateway.address)"])
         loop.run()
@@ -80,6 +86,26 @@ final class ServiceRuntime {
             watchers.append(
                 SignalWatcher(signal, on: loop) { [unowned self] in self.didReceiveSignal() })
         }
+        watchers.append(
+            SignalWatcher(System.hangUp, on: loop) { [unowned self] in
+                self.checkPolicy(isAsked: true)
+            })
+    }
+
+    private func checkPolicy(isAsked: Bool) {
+        _ = housekeeping.submit { [policyWatch] in policyWatch.check(isAsked: isAsked) }
+    }
+
+    /// Looks each second: Kubernetes swaps a ConfigMap's files under a link, which has no event of
+    /// the file itself. Reading a policy takes about a millisecond.
+    private func watchPolicy() {
+        every(1_000) { [unowned self] in self.checkPolicy(isAsked: false) }
+    }
+
+    /// Refreshes collateral before it expires.
+    private func watchCollateral() {
+        guard let store = channel.appraisals.store else { return }
+        every(60_000) { [housekeeping] in _ = housekeeping.submit { store.tick() } }
     }
 
     private func didReceiveSignal() {

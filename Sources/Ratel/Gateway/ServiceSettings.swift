@@ -14,6 +14,8 @@ public struct ServiceSettings: Sendable {
     public var identity: ProvidedIdentity?
     /// Health, readiness, metrics; nil for none.
     public var admin: Address?
+    /// Where collateral comes from.
+    public var collateral: CollateralSettings
     /// Logs.
     public var logging: LoggingSettings
 
@@ -47,6 +49,7 @@ public struct ServiceSettings: Sendable {
         self.attester = try AttesterSettings(source, default: attester)
         identity = try ProvidedIdentity.read(source)
         self.admin = try source.admin(default: admin)
+        collateral = try CollateralSettings(source)
         logging = try LoggingSettings(source)
     }
 }

@@ -100,7 +100,9 @@ public enum Inspector {
         let attester = try AttesterSettings(source, default: .none)
             .make(LoggingSettings.quiet.logger("verify"))
         return show(
-            try PeerInspector.ask(server, policy: policy, attester: attester), json: request.json)
+            try PeerInspector.ask(
+                server, policy: policy, attester: attester,
+                collateral: try CollateralSettings(source)), json: request.json)
     }
 
     /// A file that `ratel attest --out` wrote.

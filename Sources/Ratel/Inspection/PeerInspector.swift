@@ -23,7 +23,8 @@ public enum PeerInspector {
     ///
     /// Blocks, at most for the connect and handshake budgets.
     public static func ask(
-        _ server: Address, policy: AppraisalPolicy?, attester: (any Attester)?
+        _ server: Address, policy: AppraisalPolicy?, attester: (any Attester)?,
+        collateral: CollateralSettings? = nil
     ) throws(ConfigurationError) -> Outcome {
         let identity = try makeIdentity(
             .client, [ChannelProtocol.attestedHTTP1], ChannelVerifier(demandsCertificate: true),
@@ -34,8 +35,12 @@ public enum PeerInspector {
                 ExchangeSettings.Attestation(attester: $0, bindingKey: identity.bindingKey)
             },
             configuration: Array("{\"use\":\"verify\"}".utf8))
+        let store = try policy.flatMap { (policy) throws(ConfigurationError) in
+            try collateral?.make(
+                roots: CollateralRoots(policy: policy), LoggingSettings.quiet.logger("collateral"))
+        }
         let loop = EventLoop(bufferCount: 32)
-        let inspection = Inspection(settings, identity, server)
+        let inspection = Inspection(settings, identity, server, Appraisals(store: store))
         inspection.start(on: loop)
         loop.run()
         return inspection.outcome ?? .unreachable("nothing came")
@@ -48,11 +53,16 @@ private final class Inspection: Preamble {
     private let settings: ExchangeSettings
     private let identity: ChannelIdentity
     private let server: Address
+    private let appraisals: Appraisals
     private var exchange: Exchange?
     private var link: InspectionLink?
     private var timer: LoopTimer?
 
-    init(_ settings: ExchangeSettings, _ identity: ChannelIdentity, _ server: Address) {
+    init(
+        _ settings: ExchangeSettings, _ identity: ChannelIdentity, _ server: Address,
+        _ appraisals: Appraisals
+    ) {
+        self.appraisals = appraisals
         self.settings = settings
         self.identity = identity
         self.server = server
@@ -118,7 +128,7 @@ private final class Inspection: Preamble {
             case .wait: return
             case .send(let bytes): link.sendMessage(bytes)
             case .quote(let job): exchange?.quoted(job.run())
-            case .appraise(let job): exchange?.appraised(job.run())
+            case .appraise(let job): exchange?.appraised(appraisals.runBlocking(job))
             case .settled: settle(link)
             case .inspected(let evidence, let configuration):
                 finish(.inspected(evidence, configuration: configuration), on: link.loop)

@@ -1,0 +1,92 @@
+internal import Appraisal
+internal import Loop
+internal import RATLS
+internal import RATS
+
+/// Runs appraisals off the event loops, with the collateral that they need.
+final class Appraisals: Sendable {
+    /// Nil where nothing but what peers staple is used.
+    let store: EndorsementStore?
+    /// Results that need not be worked out again.
+    let cache = AppraisalCache()
+
+    init(store: EndorsementStore?) { self.store = store }
+
+    private enum Pass: Sendable {
+        case done(Result<AppraisalJob.Outcome, Refusal>)
+        case waits(for: [CollateralNeed])
+    }
+
+    /// Appraises `job` and hands its outcome to `completion` on `loop`; what is missing is fetched
+    /// first, once.
+    func run(
+        _ job: AppraisalJob, on loop: EventLoop,
+        then completion: @escaping (Result<AppraisalJob.Outcome, Refusal>) -> Void
+    ) {
+        loop.offload({ [self] in attempt(job, mayWait: true) }) { [self] pass in
+            switch pass {
+            case .done(let outcome): completion(outcome)
+            case .waits(let needs): obtain(needs, for: job, on: loop, then: completion)
+            }
+        }
+    }
+
+    /// The same in place, for commands that do nothing else meanwhile.
+    func runBlocking(_ job: AppraisalJob) -> Result<AppraisalJob.Outcome, Refusal> {
+        guard case .waits(let needs) = attempt(job, mayWait: true), let store else {
+            return done(attempt(job, mayWait: false))
+        }
+        let gate = Gate<Bool>()
+        store.obtain(needs) { gate.open(true) }
+        _ = gate.wait()
+        return done(attempt(job, mayWait: false))
+    }
+
+    private func done(_ pass: Pass) -> Result<AppraisalJob.Outcome, Refusal> {
+        guard case .done(let outcome) = pass else { preconditionFailure("nothing was to wait for") }
+        return outcome
+    }
+
+    private func obtain(
+        _ needs: [CollateralNeed], for job: AppraisalJob, on loop: EventLoop,
+        then completion: @escaping (Result<AppraisalJob.Outcome, Refusal>) -> Void
+    ) {
+        let bound = LoopBound((loop: loop, completion: completion))
+        let mailbox = loop.mailbox
+        store?.obtain(needs) { [self] in
+            mailbox.post {
+                let (loop, completion) = bound.value
+                loop.offload({ [self] in done(attempt(job, mayWait: false)) }, then: completion)
+            }
+        }
+    }
+
+    private func attempt(_ job: AppraisalJob, mayWait: Bool) -> Pass {
+        guard let store else { return .done(job.run(cache: cache)) }
+        let needs = job.needs
+        if needs.isEmpty { return .done(job.run(cache: cache)) }
+        let stock = store.stock(needs, stapled: job.endorsements)
+        if mayWait, !stock.missing.isEmpty { return .waits(for: stock.missing) }
+        let outcome = job.run(endorsements: stock.endorsements, cache: cache)
+        guard case .failure(let refusal) = outcome, !stock.missing.isEmpty else {
+            return .done(outcome)
+        }
+        return .done(.failure(refusal.explained(missing: stock.missing, stock.trouble)))
+    }
+}
+
+extension Refusal {
+    /// The same refusal; where collateral was missing, with why there was none.
+    fileprivate func explained(missing: [CollateralNeed], _ trouble: [String]) -> Refusal {
+        let codes = [
+            "dcap.collateral.missing", "snp.crl.missing", "snp.key.missing", "snp.root.unknown",
+        ]
+        guard codes.contains(code) else { return self }
+        let names = missing.map(\.description).joined(separator: ", ")
+        let why = trouble.isEmpty ? "no source has it" : trouble.joined(separator: "; ")
+        return Refusal(
+            code, stage, kind: kind, field: field, expected: expected,
+            got: "none for \(names): \(why)",
+            remedy: "name a source with --pcs, --kds or --collateral, or have the peer staple it")
+    }
+}
