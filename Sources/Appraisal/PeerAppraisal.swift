@@ -36,6 +36,9 @@ struct PeerAppraisal {
             case .nitro(let nitro):
                 guard let policy = peer.nitro else { throw missing("nitro") }
                 try NitroAppraisal(policy: policy, evidence: nitro, now: now).run()
+            case .cca(let cca):
+                guard let policy = peer.cca else { throw missing("cca") }
+                try CCAAppraisal(policy: policy, evidence: cca).run()
             case .simulated, .tpm, .nvidia: continue
             }
         }
