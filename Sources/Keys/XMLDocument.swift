@@ -93,6 +93,14 @@ internal import CLibXML2
         guard let text = String(validating: bytes, as: UTF8.self), text.utf8.first == 0x3C else {
             throw KeyError(.malformed, "XML: not UTF-8 that begins with an element")
         }
+        // The parser compares each attribute of an element with each: 20,000 would take it a second.
+        var equals = 0
+        for byte in bytes {
+            equals = byte == UInt8(ascii: "<") ? 0 : equals + (byte == UInt8(ascii: "=") ? 1 : 0)
+            guard equals <= maxAttributes + maxNamespaces else {
+                throw KeyError(.malformed, "XML: too many attributes")
+            }
+        }
         for index in bytes.indices.dropLast() where bytes[index] == UInt8(ascii: "<") {
             let next = bytes[index + 1]
             let declares = index == 0 && bytes.starts(with: Array("<?xml ".utf8))
