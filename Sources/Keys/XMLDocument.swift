@@ -93,7 +93,7 @@ internal import CLibXML2
         guard let text = String(validating: bytes, as: UTF8.self), text.utf8.first == 0x3C else {
             throw KeyError(.malformed, "XML: not UTF-8 that begins with an element")
         }
-        // The parser compares each attribute of an element with each: 20,000 would take it a second.
+        // The parser compares each attribute of an element with each: 20,000 would take a second.
         var equals = 0
         for byte in bytes {
             equals = byte == UInt8(ascii: "<") ? 0 : equals + (byte == UInt8(ascii: "=") ? 1 : 0)

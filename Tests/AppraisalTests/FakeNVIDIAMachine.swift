@@ -28,6 +28,7 @@ struct FakeNVIDIAMachine {
     var serials = ReferenceValue.any
     var roots: NVIDIARoots
     var hasSections = true
+    var hasSwitchSection = true
 
     init(gpus: Int = 1, switches: Int = 0) throws {
         maker = try FakeNVIDIAMaker()
@@ -83,7 +84,8 @@ struct FakeNVIDIAMachine {
         if machine { require[.simulated] = 1 }
         return PeerPolicy(
             name: "node", tier: .session, maxAge: 300, require: require, tpm: nil,
-            nvidiaGPU: hasSections ? gpu : nil, nvidiaSwitch: hasSections ? device : nil,
+            nvidiaGPU: hasSections ? gpu : nil,
+            nvidiaSwitch: hasSections && hasSwitchSection ? device : nil,
             simulated: machine, configuration: [])
     }
 
