@@ -84,13 +84,15 @@ struct CCAPlatform: Sendable {
         claims.set("platform.security_lifecycle", .number(lifecycle))
         claims.set("platform.hash_algo", .text(digest.tokenName))
         if let service { claims.set("platform.verification_service", .text(service)) }
-        for (index, component) in components.enumerated() {
-            let name = "platform.sw_components.\(index)."
-            if let type = component.type { claims.set(name + "type", .text(type)) }
-            claims.set(name + "measurement", .bytes(component.measurement))
-            if let version = component.version { claims.set(name + "version", .text(version)) }
-            claims.set(name + "signer_id", .bytes(component.signer))
-            if let digest = component.digest { claims.set(name + "hash_algo", .text(digest)) }
+        let groups = components.map { component in
+            var group = Claims()
+            if let type = component.type { group.set("type", .text(type)) }
+            group.set("measurement", .bytes(component.measurement))
+            if let version = component.version { group.set("version", .text(version)) }
+            group.set("signer_id", .bytes(component.signer))
+            if let digest = component.digest { group.set("hash_algo", .text(digest)) }
+            return Claims.Value.group(group)
         }
+        claims.set("platform.sw_components", .list(groups))
     }
 }

@@ -50,11 +50,12 @@ enum CCALines {
         }
         lines.append(list("rpv", "realm.personalization"))
         lines.append("      software:")
-        var index = 0
-        while let value = claims["platform.sw_components.\(index).measurement"] {
-            let signer = claims["platform.sw_components.\(index).signer_id"]?.shown ?? ""
-            lines.append("        - {signer_id: \"\(signer)\", measurement: \"\(value.shown)\"}")
-            index += 1
+        guard case .list(let components) = claims["platform.sw_components"] else { return lines }
+        for case .group(let component) in components {
+            let signer = component["signer_id"]?.shown ?? ""
+            let measurement = component["measurement"]?.shown ?? ""
+            lines.append(
+                "        - {signer_id: \"\(signer)\", measurement: \"\(measurement)\"}")
         }
         return lines
     }
