@@ -242,6 +242,7 @@ public enum Appraiser {
                 expected: expected
             )
         case .nitro: return try NitroEvidence.authenticate(evidence, expected: expected)
+        case .cca: return try CCAEvidence.authenticate(evidence, expected: expected)
         case .nvidiaGPU:
             return try NVIDIAEvidence.authenticate(evidence, of: .gpu, expected: expected)
         case .nvidiaSwitch:

@@ -61,6 +61,7 @@ public struct AuthenticEvidence: Sendable {
         case dcap(DCAPEvidence)
         case snp(SNPEvidence)
         case nitro(NitroEvidence)
+        case cca(CCAEvidence)
         case nvidia(NVIDIAEvidence)
     }
 }

@@ -48,6 +48,9 @@ struct PeerAppraisal {
                 guard let policy = peer.nitro else { throw missing("nitro") }
                 let end = try NitroAppraisal(policy: policy, evidence: nitro, now: now).run()
                 validUntil = min(validUntil, end)
+            case .cca(let cca):
+                guard let policy = peer.cca else { throw missing("cca") }
+                try CCAAppraisal(policy: policy, evidence: cca).run()
             case .simulated, .tpm, .nvidia: continue
             }
         }

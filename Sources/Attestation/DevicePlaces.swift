@@ -13,6 +13,8 @@ public struct DevicePlaces: Sendable {
     public var gramine = "/dev/attestation"
     /// The Nitro Secure Module.
     public var nsm = "/dev/nsm"
+    /// NVIDIA's management library, by its path or by the name that the dynamic linker knows.
+    public var nvml = NVIDIAAttester.defaultLibrary
     /// The kernel's resource manager for a TPM, which several processes may share.
     public var tpm = "/dev/tpmrm0"
 

@@ -93,6 +93,14 @@ internal import CLibXML2
         guard let text = String(validating: bytes, as: UTF8.self), text.utf8.first == 0x3C else {
             throw KeyError(.malformed, "XML: not UTF-8 that begins with an element")
         }
+        // The parser compares each attribute of an element with each: 20,000 would take a second.
+        var equals = 0
+        for byte in bytes {
+            equals = byte == UInt8(ascii: "<") ? 0 : equals + (byte == UInt8(ascii: "=") ? 1 : 0)
+            guard equals <= maxAttributes + maxNamespaces else {
+                throw KeyError(.malformed, "XML: too many attributes")
+            }
+        }
         for index in bytes.indices.dropLast() where bytes[index] == UInt8(ascii: "<") {
             let next = bytes[index + 1]
             let declares = index == 0 && bytes.starts(with: Array("<?xml ".utf8))
@@ -139,7 +147,7 @@ internal import CLibXML2
             unsafe child = unsafe item.pointee.next
         }
         return unsafe XMLElement(
-            name: string(node.pointee.name),
+            name: try local(node.pointee.name),
             namespace: name(node.pointee.ns),
             attributes: try attributes(node),
             children: children,
@@ -164,16 +172,32 @@ internal import CLibXML2
                 value = unsafe string(joined)
                 unsafe ratel_xml_release(joined)
             }
-            attributes.append(
+            let read =
                 unsafe XMLElement.Attribute(
-                    name: string(attribute.pointee.name),
+                    name: try local(attribute.pointee.name),
                     namespace: name(attribute.pointee.ns),
                     value: value
                 )
-            )
+            // Two prefixes may stand for one namespace, and so for one attribute.
+            let isThere = attributes.contains {
+                $0.name == read.name && $0.namespace == read.namespace
+            }
+            guard !isThere else { throw KeyError(.malformed, "XML: an attribute twice") }
+            attributes.append(read)
             unsafe next = unsafe attribute.pointee.next
         }
         return attributes
+    }
+
+    // A prefix that nothing declares is no error for the parser: it leaves it in the name.
+    @unsafe private static func local(
+        _ name: UnsafePointer<xmlChar>?
+    ) throws(KeyError) -> String {
+        let text = unsafe string(name)
+        guard !text.utf8.contains(UInt8(ascii: ":")) else {
+            throw KeyError(.malformed, "XML: a prefix without a namespace")
+        }
+        return text
     }
 
     @unsafe private static func name(_ namespace: UnsafeMutablePointer<xmlNs>?) -> String {

@@ -32,6 +32,8 @@ public enum EvidenceFormat: String, Sendable, CaseIterable {
     case snp
     /// An AWS Nitro attestation document.
     case nitro
+    /// An Arm CCA attestation token.
+    case cca
     /// The report of an NVIDIA GPU.
     case nvidiaGPU = "nvidia_gpu"
     /// The report of an NVIDIA NVSwitch, which counts among the GPUs of its machine.
@@ -46,7 +48,7 @@ public enum EvidenceFormat: String, Sendable, CaseIterable {
     public var kind: EvidenceKind {
         switch self {
         case .tpm: .tpm
-        case .tdx, .sgx, .snp: .cpuTEE
+        case .tdx, .sgx, .snp, .cca: .cpuTEE
         case .nvidiaGPU, .nvidiaSwitch: .gpu
         case .nitro: .nitro
         case .simulated: .simulated

@@ -4,8 +4,8 @@ internal import ArgumentParser
 struct AttesterOptions: ParsableArguments {
     @Option(
         help: """
-            auto (the strongest there is), or from tdx, snp, sgx, nitro and tpm those that attest, \
-            e.g. tdx,tpm; none; or simulated: a software key that vouches for nothing \
+            auto (the strongest there is), or from tdx, snp, sgx, nitro, tpm and nvidia those that \
+            attest, e.g. tdx,nvidia; none; or simulated: a software key that vouches for nothing \
             (default: auto).
             """)
     var attester: String?
@@ -64,6 +64,11 @@ struct AttesterOptions: ParsableArguments {
     var nsm: String?
 
     @Option(
+        help: ArgumentHelp(
+            "NVIDIA's management library (default: libnvidia-ml.so.1).", valueName: "path"))
+    var nvml: String?
+
+    @Option(
         name: .customLong("tls-certificate"),
         help: ArgumentHelp(
             "PEM chain of a public CA or SPIFFE, in place of the self-signed certificate.",
@@ -81,7 +86,7 @@ struct AttesterOptions: ParsableArguments {
             "attester": attester, "tcti": tcti, "pcrs": pcrs, "tls-certificate": tlsCertificate,
             "tls-key": tlsKey, "endorsements": endorsements, "tsm-reports": reports,
             "tdx-guest": tdxGuest, "quoting-service": quotingService, "gramine": gramine,
-            "nsm": nsm,
+            "nsm": nsm, "nvml": nvml,
         ]
     }
 }

@@ -48,7 +48,7 @@ final class FakeNVIDIAMaker: Sendable {
 }
 
 /// A GPU or NVSwitch of such a manufacturer, to be changed one thing at a time and then asked.
-struct FakeNVIDIA {
+struct FakeNVIDIA: Sendable {
     let maker: FakeNVIDIAMaker
     let device: NVIDIADevice
     let deviceKey, key: PrivateKey
@@ -62,7 +62,7 @@ struct FakeNVIDIA {
     var own: FakePKI.Template
     var leaf: FakePKI.Template
     var provisionerSigner, leafSigner, reportSigner: PrivateKey
-    var certificates: ([[UInt8]]) -> [[UInt8]] = { $0 }
+    var certificates: @Sendable ([[UInt8]]) -> [[UInt8]] = { $0 }
 
     var nonce = [UInt8](repeating: 7, count: 32)
     var fields: [(UInt16, [UInt8])]

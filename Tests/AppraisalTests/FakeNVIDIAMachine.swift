@@ -28,6 +28,7 @@ struct FakeNVIDIAMachine {
     var serials = ReferenceValue.any
     var roots: NVIDIARoots
     var hasSections = true
+    var hasSwitchSection = true
 
     init(gpus: Int = 1, switches: Int = 0) throws {
         maker = try FakeNVIDIAMaker()
@@ -83,7 +84,8 @@ struct FakeNVIDIAMachine {
         if machine { require[.simulated] = 1 }
         return PeerPolicy(
             name: "node", tier: .session, maxAge: 300, require: require, tpm: nil,
-            nvidiaGPU: hasSections ? gpu : nil, nvidiaSwitch: hasSections ? device : nil,
+            nvidiaGPU: hasSections ? gpu : nil,
+            nvidiaSwitch: hasSections && hasSwitchSection ? device : nil,
             simulated: machine, configuration: [])
     }
 
@@ -112,20 +114,36 @@ struct FakeNVIDIAMachine {
     func code(now: Int64 = FakePKI.now) throws -> String {
         let submission = try submission()
         do throws(Refusal) {
-            _ = try Appraiser.appraise(
-                submission,
-                expected: Appraiser.ExpectedBinding(
-                    reportData: FakeNVIDIAMachine.reportData,
-                    tpmQualifyingData: [UInt8](repeating: 0, count: 32),
-                    gpuNonces: devices.indices.map(FakeNVIDIAMachine.nonce)
-                ),
-                policy: AppraisalPolicy(mode: .enforce, peers: .appraised([policy]), digest: []),
-                now: now
-            )
+            _ = try appraise(submission, now)
             return "admitted"
         } catch {
             return error.code
         }
+    }
+
+    /// Appraises Evidence that others made in place of the machine's own.
+    func appraise(_ evidence: [Evidence]) throws -> Appraiser.Outcome {
+        let own = try submission()
+        return try appraise(
+            Appraiser.Submission(
+                evidence: evidence, endorsements: own.endorsements,
+                configuration: own.configuration),
+            FakePKI.now)
+    }
+
+    private func appraise(
+        _ submission: Appraiser.Submission, _ now: Int64
+    ) throws(Refusal) -> Appraiser.Outcome {
+        try Appraiser.appraise(
+            submission,
+            expected: Appraiser.ExpectedBinding(
+                reportData: FakeNVIDIAMachine.reportData,
+                tpmQualifyingData: [UInt8](repeating: 0, count: 32),
+                gpuNonces: devices.indices.map(FakeNVIDIAMachine.nonce)
+            ),
+            policy: AppraisalPolicy(mode: .enforce, peers: .appraised([policy]), digest: []),
+            now: now
+        )
     }
 
     static let reportData = [UInt8](repeating: 1, count: 64)

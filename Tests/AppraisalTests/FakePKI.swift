@@ -3,7 +3,7 @@ import Keys
 /// Certificates and revocation lists written byte by byte, under keys made for one test.
 struct FakePKI {
     /// What a certificate says; a test changes one thing at a time.
-    struct Template {
+    struct Template: Sendable {
         var subject: String
         var issuer: String
         var serial: UInt8 = 1

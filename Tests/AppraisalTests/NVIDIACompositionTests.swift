@@ -98,6 +98,49 @@ struct NVIDIACompositionTests {
         #expect(unpinned == "nvidia.rim.vbios.missing")
     }
 
+    @Test func eachKindHasItsSection() throws {
+        let code = try code(gpus: 1, switches: 1) {
+            $0.devices[0].protect()
+            $0.hasSwitchSection = false
+        }
+        #expect(code == "policy.nvidia_switch.missing")
+    }
+
+    // In files, every manifest that is there has to be of the device.
+    @Test func filesHoldWhatIsOfTheDevice() throws {
+        func code(_ change: (inout FakeNVIDIAMachine) throws -> Void) throws -> String {
+            var machine = try FakeNVIDIAMachine()
+            try change(&machine)
+            let answers = machine.answers + [machine.devices[0].answer] + machine.maker.answers
+            let verification = NVIDIAVerification(
+                report: try machine.devices[0].report(),
+                certificates: try machine.devices[0].chain(),
+                manifests: try machine.manifests.map { try $0.bytes() },
+                answers: try answers.map { try $0.encoded() },
+                roots: machine.roots)
+            do throws(Refusal) {
+                let claims = try verification.claims(now: FakePKI.now)
+                // The device's own authority and two above it, and two for each manifest.
+                #expect(claims["ocsp_good"] == .number(3 + 2 * UInt64(machine.manifests.count)))
+                return "verified"
+            } catch {
+                return error.code
+            }
+        }
+        #expect(try code { _ in } == "verified")
+        #expect(try code { $0.manifests = [] } == "verified")
+        #expect(try code { $0.manifests[0].version = "580.2" } == "nvidia.rim.version")
+        #expect(try code { $0.manifests[1].product = "GB100" } == "nvidia.rim.version")
+        #expect(try code { $0.manifests.append($0.manifests[0]) } == "nvidia.rim.version")
+        #expect(try code { $0.manifests[0].signedBy = $0.maker.rootKey } == "nvidia.rim.signature")
+        let held = try code {
+            var answer = $0.devices[0].answer
+            answer.status = .revoked(6)
+            $0.answers = [answer]
+        }
+        #expect(held == "nvidia.ocsp.hold")
+    }
+
     // A switch is no GPU, whatever the Evidence calls itself.
     @Test func aSwitchIsNoGPU() throws {
         let maker = try FakeNVIDIAMaker()

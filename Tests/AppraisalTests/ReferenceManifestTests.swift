@@ -159,6 +159,8 @@ struct ReferenceManifestTests {
             { $0.manifests[0].after = { $0 + String(repeating: " ", count: 128 * 1024) } },
             after("<Payload>", "<Payload>" + String(repeating: "<a>", count: 20)),
             after("</Payload>", "&unknown;</Payload>"), after("name=\"x\"", "name=\"&lt;"),
+            after("name=\"x\"", "y:name=\"x\""),
+            after("name=\"x\"", "xmlns:y=\"\(FakeManifest.hash)\" y:a=\"1\" ns2:a=\"2\""),
         ]
         for (index, change) in changes.enumerated() {
             let code = try code(change)

@@ -88,7 +88,8 @@ def check(ratel, folder):
             problems.append(f"{name}: only {compared} claims have the names of vector.json")
         window = vector.get("window") or {}
         for edge, step in (("from", -1), ("to", 1)):
-            if edge in window:
+            # A CCA token names no time: its window is all of it.
+            if edge in window and folder.parent.name != "cca":
                 outside, _ = verify(ratel, folder, seconds(window[edge]) + step, vector)
                 if outside != 1:
                     problems.append(f"{name}: one second outside `{edge}` it is {outside}")

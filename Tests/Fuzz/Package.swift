@@ -47,6 +47,10 @@ let package = Package(
         fuzzer("FuzzDCAP", ["Appraisal", "RATS", "Keys", "FuzzCertificates"]),
         fuzzer("FuzzSNP", ["Appraisal", "RATS", "Keys", "FuzzCertificates"]),
         fuzzer("FuzzNitro", ["Appraisal", "RATS", "Keys"]),
+        fuzzer("FuzzNVIDIA", ["Appraisal", "RATS", "Keys", "FuzzCertificates"]),
+        fuzzer("FuzzRIM", ["Appraisal", "RATS", "Keys"]),
+        fuzzer("FuzzOCSP", ["Keys", "FuzzCertificates"]),
+        fuzzer("FuzzCCA", ["Appraisal", "RATS", "Keys"]),
         fuzzer("FuzzPolicy", ["Policy", "Appraisal"]),
     ]
 )

@@ -24,14 +24,16 @@ extension EvidenceBundle {
         case .nitro: try authenticateDocument(anchors, now)
         case .tpm: try TPMBundle(self, anchors, now).authenticate()
         case .nvidia: try DeviceBundle(self, anchors, now).authenticate()
-        case .cca, .certificate: throw unsupported
+        case .cca: try authenticateToken(anchors)
+        case .certificate: throw unsupported
         }
     }
 
     private var unsupported: Refusal {
         Refusal(
             "evidence.kind.unsupported", .evidence, kind: kind.rawValue, field: "kind",
-            expected: "tdx, sgx, snp, nitro or tpm", got: kind.rawValue, remedy: "update Ratel")
+            expected: "tdx, sgx, snp, nitro, tpm, nvidia or cca", got: kind.rawValue,
+            remedy: "update Ratel")
     }
 
     private func authenticateQuote(
@@ -91,6 +93,27 @@ extension EvidenceBundle {
     /// The certificates of AMD's that lie here.
     var snpCertificates: [[UInt8]] {
         ["vcek.der", "vlek.der", "ask.der", "asvk.der", "ark.der"].compactMap { file($0) }
+    }
+
+    // Arm has no public root: the platform's key is named, and one that lies beside proves nothing.
+    private func authenticateToken(_ anchors: TrustAnchors) throws(Refusal) -> BundleFindings {
+        let token = try required("cca-token.cbor", "a CCA token")
+        var refused = CCAEvidence.refusal(
+            "cca.cpak.missing", .evidence, "platform attestation key", "one that is trusted",
+            "none", "name the machine's key: --root cpak.pub.pem")
+        for key in anchors.keys {
+            do throws(Refusal) {
+                return BundleFindings(
+                    kind, claims: try CCAVerification.claims(token: token, platformKey: key),
+                    checked: [
+                        "platform token's signature", "realm's key", "realm token's signature",
+                        "security lifecycle",
+                    ])
+            } catch {
+                refused = error
+            }
+        }
+        throw refused
     }
 
     private func authenticateDocument(

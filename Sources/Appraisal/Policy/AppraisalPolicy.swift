@@ -96,6 +96,8 @@ public struct PeerPolicy: Sendable {
     public internal(set) var snp: SNPPolicy?
     /// What a Nitro enclave has to show; Evidence of one without it is refused.
     public internal(set) var nitro: NitroPolicy?
+    /// What an Arm CCA realm has to show; Evidence of one without it is refused.
+    public let cca: CCAPolicy?
     /// What each GPU has to show; Evidence of one without it is refused.
     public internal(set) var nvidiaGPU: NVIDIAGPUPolicy?
     /// What each NVSwitch has to show; Evidence of one without it is refused.
@@ -114,6 +116,7 @@ public struct PeerPolicy: Sendable {
         tpm: TPMPolicy?,
         tdx: TDXPolicy? = nil, sgx: SGXPolicy? = nil, snp: SNPPolicy? = nil,
         nitro: NitroPolicy? = nil,
+        cca: CCAPolicy? = nil,
         nvidiaGPU: NVIDIAGPUPolicy? = nil,
         nvidiaSwitch: NVIDIADevicePolicy? = nil,
         simulated: Bool,
@@ -128,6 +131,7 @@ public struct PeerPolicy: Sendable {
         self.sgx = sgx
         self.snp = snp
         self.nitro = nitro
+        self.cca = cca
         self.nvidiaGPU = nvidiaGPU
         self.nvidiaSwitch = nvidiaSwitch
         self.simulated = simulated

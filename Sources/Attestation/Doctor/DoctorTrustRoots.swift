@@ -27,6 +27,7 @@ extension Doctor {
                     NitroAttester(device: places.nsm), named: "AWS Nitro", place: places.nsm,
                     describe: size)
                 : absent("AWS Nitro", places.nsm, "an enclave of Nitro"))
+        findings.append(examineNVIDIA(places))
         return findings
     }
 
@@ -91,6 +92,23 @@ extension Doctor {
         return Finding(
             interface: "Intel SGX", place: device, state: .unsupported,
             detail: "found, but quotes are made inside an enclave: run under Gramine")
+    }
+
+    private static func examineNVIDIA(_ places: DevicePlaces) -> Finding {
+        let name = "NVIDIA GPU"
+        do throws(Refusal) {
+            let attester = try NVIDIAAttester(library: places.nvml)
+            return examine(attester, named: name, place: places.nvml) {
+                "\($0.count) GPUs attest; with a CPU's or TPM's attester beside them"
+            }
+        } catch {
+            guard error.code != "nvidia.nvml.missing" else {
+                return absent(name, places.nvml, "the driver's library")
+            }
+            return Finding(
+                interface: name, place: places.nvml, state: .unusable,
+                detail: "\(error.field): \(error.got)")
+        }
     }
 
     private static func absent(_ name: String, _ place: String, _ hint: String) -> Finding {

@@ -16,6 +16,8 @@ public struct AttesterSettings: Sendable {
         case snp
         case sgx
         case nitro
+        /// The machine's GPUs, beside one of the others: a GPU says nothing of its machine.
+        case nvidia
         /// A software key that vouches for nothing.
         case simulated
         /// This side does not attest.
@@ -74,6 +76,17 @@ public struct AttesterSettings: Sendable {
         case .snp: return try make(root: .snp, logger)
         case .sgx: return try make(root: .sgx, logger)
         case .nitro: return try make(root: .nitro, logger)
+        case .nvidia:
+            guard choices.count > 1 else {
+                throw ConfigurationError(
+                    "--attester nvidia: a GPU says nothing of its machine; name what attests for "
+                        + "that too, such as tdx,nvidia")
+            }
+            do throws(Refusal) {
+                return try NVIDIAAttester(library: places.nvml)
+            } catch {
+                throw ConfigurationError("--attester nvidia: \(error)")
+            }
         case .auto, .none:
             throw ConfigurationError("--attester: auto and none stand alone")
         }
@@ -154,5 +167,6 @@ extension DevicePlaces {
         }
         if let path = source["gramine"] { gramine = path }
         if let path = source["nsm"] { nsm = path }
+        if let path = source["nvml"] { nvml = path }
     }
 }

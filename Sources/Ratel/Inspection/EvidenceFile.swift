@@ -126,10 +126,12 @@ public struct EvidenceFile: Sendable {
 
     private var expected: Appraiser.ExpectedBinding {
         let challenge = EvidenceFile.challenge(nonce)
+        let devices = evidence.filter { $0.kind == .gpu }.indices
         return Appraiser.ExpectedBinding(
             reportData: challenge.reportData(evidence),
             tpmQualifyingData: challenge.tpmQualifyingData,
-            nitro: challenge.nitro.map { .init(nonce: $0.nonce, publicKey: $0.publicKey) })
+            nitro: challenge.nitro.map { .init(nonce: $0.nonce, publicKey: $0.publicKey) },
+            gpuNonces: devices.map { challenge.gpuNonce(UInt32($0)) })
     }
 
     private static func challenge(_ nonce: [UInt8]) -> QuoteChallenge {

@@ -35,6 +35,9 @@ public enum PolicyExplanation {
         if let sgx = peer.sgx { lines += DCAPLines.explain(sgx) }
         if let snp = peer.snp { lines += explain(snp) }
         if let nitro = peer.nitro { lines += explain(nitro) }
+        if let cca = peer.cca { lines += CCALines.explain(cca) }
+        if let gpu = peer.nvidiaGPU { lines += NVIDIALines.explain(gpu) }
+        if let nvswitch = peer.nvidiaSwitch { lines += NVIDIALines.explain(nvswitch: nvswitch) }
         for constraint in peer.configuration {
             let values = constraint.allowed.map { $0.serialised() }.joined(separator: " or ")
             lines.append("  configuration: \(constraint.path.joined(separator: ".")) is \(values)")

@@ -84,8 +84,8 @@ public struct PolicyLoader {
         let fields = try node.fields(
             required: ["name"],
             optional: [
-                "tier", "max_age", "require", "tpm", "tdx", "sgx", "snp", "nitro", "simulated",
-                "configuration",
+                "tier", "max_age", "require", "tpm", "tdx", "sgx", "snp", "nitro", "cca",
+                "nvidia_gpu", "nvidia_switch", "simulated", "configuration",
             ]
         )
         let tier = try fields["tier"]?.word(PeerPolicy.Tier.self) ?? .session
@@ -114,8 +114,18 @@ public struct PolicyLoader {
         let nitro = try fields["nitro"].map { node throws(Refusal) in
             try NitroSection(node: node).policy(&files)
         }
-        for format in [EvidenceFormat.tpm, .tdx, .sgx, .snp, .nitro]
-        where (require[format] ?? 0 > 0) != (fields[format.rawValue] != nil) {
+        let cca = try fields["cca"].map { node throws(Refusal) in
+            try CCASection(node: node).policy()
+        }
+        let gpu = try fields["nvidia_gpu"].map { node throws(Refusal) in
+            try NVIDIASection(node: node).gpu(&files)
+        }
+        let nvswitch = try fields["nvidia_switch"].map { node throws(Refusal) in
+            try NVIDIASection(node: node).nvswitch(&files)
+        }
+        for format in EvidenceFormat.allCases
+        where format != .simulated && (require[format] ?? 0 > 0) != (fields[format.rawValue] != nil)
+        {
             throw node.refusal(
                 "policy.peer.incomplete",
                 expected: "both `require: {\(format): 1}` and a section `\(format)`",
@@ -133,6 +143,9 @@ public struct PolicyLoader {
             sgx: sgx,
             snp: snp,
             nitro: nitro,
+            cca: cca,
+            nvidiaGPU: gpu,
+            nvidiaSwitch: nvswitch,
             simulated: simulated,
             configuration: try PolicyLoader.constraints(fields["configuration"])
         )
@@ -147,8 +160,10 @@ public struct PolicyLoader {
         let names = EvidenceFormat.allCases.map(\.rawValue)
         for (name, count) in try node?.fields(required: [], optional: names) ?? [:] {
             guard let format = EvidenceFormat(rawValue: name) else { continue }
-            // Of these formats, no machine has more than one.
-            require[format] = Int(try count.integer(1...1))
+            // Sixteen GPUs and sixteen switches are more than any machine has; of the other
+            // formats, none has more than one.
+            let limit: UInt64 = format.kind == .gpu ? 16 : 1
+            require[format] = Int(try count.integer(1...limit))
         }
         if simulated, require.isEmpty { require[.simulated] = 1 }
         guard !require.isEmpty else {
@@ -157,6 +172,15 @@ public struct PolicyLoader {
                 expected: "what the peer must present",
                 got: "nothing",
                 remedy: "write `require: {tpm: 1}`, or for tests only `simulated: true`"
+            )
+        }
+        let devices = require.keys.filter { $0.kind == .gpu }.count
+        guard devices < require.count, devices == 0 || require[.nvidiaGPU] != nil else {
+            throw peer.refusal(
+                "policy.peer.incomplete",
+                expected: "what the machine itself must present, and GPUs with switches",
+                got: "devices alone",
+                remedy: "write the CPU's or the TPM's format too"
             )
         }
         guard (require[.simulated] != nil) == simulated else {

@@ -19,7 +19,12 @@ public enum PolicyWriter {
             "    tier: session",
             "    max_age: 300s",
         ]
-        let formats = evidence.map { "\($0.format.rawValue): 1" }.joined(separator: ", ")
+        let present = EvidenceFormat.allCases.filter { format in
+            evidence.contains { $0.format == format }
+        }
+        let formats = present.map { format in
+            "\(format.rawValue): \(evidence.filter { $0.format == format }.count)"
+        }.joined(separator: ", ")
         lines.append("    require: {\(formats)}")
         for item in evidence {
             switch item.format {
@@ -31,8 +36,14 @@ public enum PolicyWriter {
             case .sgx: lines += DCAPLines.sgx(item.claims)
             case .snp: lines += snp(item.claims)
             case .nitro: lines += nitro(item.claims)
-            case .nvidiaGPU, .nvidiaSwitch: break
+            case .cca: lines += CCALines.section(item.claims)
+            case .nvidiaGPU, .nvidiaSwitch: continue
             }
+        }
+        // One section for all devices of a kind.
+        for format in [EvidenceFormat.nvidiaGPU, .nvidiaSwitch] {
+            let devices = evidence.filter { $0.format == format }.map(\.claims)
+            if !devices.isEmpty { lines += NVIDIALines.section(devices, format) }
         }
         return lines.joined(separator: "\n") + "\n"
     }

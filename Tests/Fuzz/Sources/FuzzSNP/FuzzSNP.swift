@@ -77,9 +77,8 @@ func extensions(_ bytes: [UInt8]) {
 }
 
 func check(_ key: SNPKeyCertificate) {
-    let older = key.tcb(of: .milan)
-    require(older == key.tcb(of: .genoa), "one layout")
-    require(older == nil || key.tcb(of: .turin) == nil, "one product")
+    let parts = key.levels.filter { $0.name != "fmc" }
+    require((key.tcb != nil) == parts.allSatisfy { $0.value != nil }, "a TCB of all parts")
     require(SNPKeyCertificate.isOne(key.certificate) == (key.productName != nil), "one of AMD's")
     for text in [key.productName, key.providerID].compactMap(\.self) {
         require(text.utf8.allSatisfy { (0x20..<0x7F).contains($0) }, "visible ASCII")

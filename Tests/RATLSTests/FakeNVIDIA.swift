@@ -1,0 +1,1 @@
+../AppraisalTests/FakeNVIDIA.swift

@@ -1,0 +1,1 @@
+../AppraisalTests/FakePKI.swift

@@ -1,0 +1,1 @@
+../AppraisalTests/FakeStatusAnswer.swift
