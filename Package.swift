@@ -35,6 +35,7 @@ let package = Package(
     targets: [
         library("CUV", pkgConfig: "libuv", package: "libuv1-dev"),
         library("COpenSSL", pkgConfig: "openssl", package: "libssl-dev"),
+        library("CLibXML2", pkgConfig: "libxml-2.0", package: "libxml2-dev"),
         library(
             "CTSS2", pkgConfig: "tss2-esys tss2-mu tss2-tctildr tss2-rc", package: "libtss2-dev"),
 
@@ -42,7 +43,7 @@ let package = Package(
 
         module("Bytes"),
         module("Loop", ["Bytes", "CUV"]),
-        module("Keys", ["Bytes", "COpenSSL"]),
+        module("Keys", ["Bytes", "COpenSSL", "CLibXML2"]),
         module("TLS", ["Bytes", "Keys", "COpenSSL", "CRecycler"]),
         module("HTTP", ["Bytes"]),
         module("Streams", ["Bytes", "Loop", "TLS", "HTTP"]),

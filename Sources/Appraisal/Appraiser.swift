@@ -14,6 +14,9 @@ public enum Appraiser {
         public let tpmQualifyingData: [UInt8]
         /// What a Nitro document covers besides; without it such a document is refused.
         public let nitro: Nitro?
+        /// The SPDM nonces of GPUs and switches by index, 32 bytes each; a device whose index is
+        /// not among them is refused.
+        public let gpuNonces: [[UInt8]]
 
         /// What a Nitro document covers besides report_data: protocol.md, "Binding".
         public struct Nitro: Sendable, Equatable {
@@ -34,14 +37,21 @@ public enum Appraiser {
         }
 
         /// Collects the values, which must have their lengths.
-        public init(reportData: [UInt8], tpmQualifyingData: [UInt8], nitro: Nitro? = nil) {
+        public init(
+            reportData: [UInt8],
+            tpmQualifyingData: [UInt8],
+            nitro: Nitro? = nil,
+            gpuNonces: [[UInt8]] = []
+        ) {
             precondition(
-                reportData.count == 64 && tpmQualifyingData.count == 32,
+                reportData.count == 64 && tpmQualifyingData.count == 32
+                    && gpuNonces.allSatisfy { $0.count == 32 },
                 "an expectation of another length would compare with nothing"
             )
             self.reportData = reportData
             self.tpmQualifyingData = tpmQualifyingData
             self.nitro = nitro
+            self.gpuNonces = gpuNonces
         }
     }
 
@@ -230,6 +240,10 @@ public enum Appraiser {
                 expected: expected
             )
         case .nitro: return try NitroEvidence.authenticate(evidence, expected: expected)
+        case .nvidiaGPU:
+            return try NVIDIAEvidence.authenticate(evidence, of: .gpu, expected: expected)
+        case .nvidiaSwitch:
+            return try NVIDIAEvidence.authenticate(evidence, of: .nvswitch, expected: expected)
         }
     }
 }

@@ -43,5 +43,6 @@ public struct AuthenticEvidence: Sendable {
         case dcap(DCAPEvidence)
         case snp(SNPEvidence)
         case nitro(NitroEvidence)
+        case nvidia(NVIDIAEvidence)
     }
 }

@@ -22,7 +22,8 @@ struct PeerAppraisal {
         try step(1) { () throws(Refusal) in try checkFormats() }
         try step(2) { () throws(Refusal) in try checkConfiguration() }
         try step(3) { () throws(Refusal) in try appraiseEnclaves() }
-        return try step(4) { () throws(Refusal) in try appraiseTPM() }
+        try step(4) { () throws(Refusal) in try appraiseNVIDIA() }
+        return try step(5) { () throws(Refusal) in try appraiseTPM() }
     }
 
     private func appraiseEnclaves() throws(Refusal) {
@@ -35,9 +36,29 @@ struct PeerAppraisal {
             case .nitro(let nitro):
                 guard let policy = peer.nitro else { throw missing("nitro") }
                 try NitroAppraisal(policy: policy, evidence: nitro, now: now).run()
-            case .simulated, .tpm: continue
+            case .simulated, .tpm, .nvidia: continue
             }
         }
+    }
+
+    // All of them at once: what they say of each other counts too.
+    private func appraiseNVIDIA() throws(Refusal) {
+        var devices: [NVIDIAAppraisal.Device] = []
+        for item in evidence {
+            guard case .nvidia(let nvidia) = item.detail else { continue }
+            devices.append(NVIDIAAppraisal.Device(index: item.index, evidence: nvidia))
+        }
+        if devices.isEmpty { return }
+        // A device says nothing of the machine that it is in: any host could forward its answers.
+        guard devices.count < evidence.count else {
+            throw refusal(
+                "nvidia.machine.missing", "require", "Evidence of the machine too",
+                "of devices only", "write the CPU's or the TPM's format under `require`")
+        }
+        try NVIDIAAppraisal(
+            gpu: peer.nvidiaGPU, nvswitch: peer.nvidiaSwitch, devices: devices,
+            endorsements: endorsements, now: now
+        ).run()
     }
 
     private func appraise(

@@ -13,6 +13,7 @@
 #include <openssl/hmac.h>
 #include <openssl/kdf.h>
 #include <openssl/objects.h>
+#include <openssl/ocsp.h>
 #include <openssl/param_build.h>
 #include <openssl/pem.h>
 #include <openssl/rand.h>
@@ -56,6 +57,10 @@ static inline int ratel_EVP_PKEY_id(const EVP_PKEY *k) { return EVP_PKEY_get_bas
 static inline STACK_OF(X509) *ratel_sk_X509_new(void) { return sk_X509_new_null(); }
 static inline int ratel_sk_X509_push(STACK_OF(X509) *s, X509 *c) { return sk_X509_push(s, c); }
 static inline void ratel_sk_X509_free(STACK_OF(X509) *s) { sk_X509_free(s); }
+static inline int ratel_sk_X509_num(const STACK_OF(X509) *s) { return sk_X509_num(s); }
+static inline X509 *ratel_sk_X509_value(const STACK_OF(X509) *s, int i) {
+    return sk_X509_value(s, i);
+}
 static inline STACK_OF(X509_CRL) *ratel_sk_X509_CRL_new(void) { return sk_X509_CRL_new_null(); }
 static inline int ratel_sk_X509_CRL_push(STACK_OF(X509_CRL) *s, X509_CRL *c) {
     return sk_X509_CRL_push(s, c);

@@ -75,12 +75,14 @@ internal import COpenSSL
         try self.init(der: Array(bytes[..<end]))
     }
 
-    /// Every certificate in a PEM text, at least one and at most 64.
-    public static func read(pem: String) throws(KeyError) -> [Certificate] {
+    /// Every certificate in a PEM text, at least one and at most `limit`.
+    public static func read(pem: String, limit: Int = 64) throws(KeyError) -> [Certificate] {
         let blocks = try PEM.decode(pem, label: "CERTIFICATE")
         guard !blocks.isEmpty else { throw KeyError(.malformed, "certificate: no PEM block") }
         // A bundle of manufacturers' roots has some tens; a web bundle is a mistake here.
-        guard blocks.count <= 64 else { throw KeyError(.malformed, "certificate: over 64 blocks") }
+        guard blocks.count <= limit else {
+            throw KeyError(.malformed, "certificate: over \(limit) blocks")
+        }
         var certificates: [Certificate] = []
         for block in blocks { certificates.append(try Certificate(der: block)) }
         return certificates
@@ -147,7 +149,7 @@ internal import COpenSSL
         return unsafe bytes(number)
     }
 
-    @unsafe private static func time(
+    @unsafe static func time(
         _ value: UnsafePointer<ASN1_TIME>?
     ) throws(KeyError) -> Int64 {
         var parts = unsafe tm()
@@ -157,7 +159,7 @@ internal import COpenSSL
         return unsafe Int64(timegm(&parts))
     }
 
-    @unsafe private static func name(_ name: OpaquePointer?) -> String {
+    @unsafe static func name(_ name: OpaquePointer?) -> String {
         guard let name = unsafe name, let sink = unsafe BIO_new(BIO_s_mem()) else { return "" }
         defer { unsafe BIO_free(sink) }
         guard unsafe ratel_X509_NAME_print(sink, name) >= 0 else { return "" }

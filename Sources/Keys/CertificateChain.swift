@@ -13,6 +13,10 @@ public enum CertificateChain {
         /// (TCG EK Credential Profile section 3.2) that mean nothing for a path.
         public var toleratesUnknownCriticalInLeaf = false
 
+        /// The name or address that the leaf must be for, as a TLS server (RFC 9525); nil where the
+        /// certificate is for no server.
+        public var serverName: String?
+
         /// The strictest: no list, nothing tolerated.
         public init() {}
     }
@@ -53,6 +57,14 @@ public enum CertificateChain {
         var flags = UInt(X509_V_FLAG_PARTIAL_CHAIN | X509_V_FLAG_CHECK_SS_SIGNATURE)
         if lists { flags |= UInt(X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL) }
         unsafe X509_VERIFY_PARAM_set_flags(parameters, flags)
+        if let name = options.serverName {
+            let isAddress = unsafe X509_VERIFY_PARAM_set1_ip_asc(parameters, name) == 1
+            guard unsafe isAddress || X509_VERIFY_PARAM_set1_host(parameters, name, 0) == 1,
+                unsafe X509_STORE_CTX_set_purpose(context, X509_PURPOSE_SSL_SERVER) == 1
+            else { throw KeyError(.chain, "certificate: not a name that a server can have") }
+            unsafe X509_VERIFY_PARAM_set_hostflags(
+                parameters, UInt32(X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS))
+        }
         if options.toleratesUnknownCriticalInLeaf {
             unsafe X509_STORE_CTX_set_verify_cb(context) { ok, context in
                 let unknown = unsafe X509_STORE_CTX_get_error(context)

@@ -73,6 +73,30 @@ public enum System {
         return true
     }
 
+    /// Replaces a file at once: a reader, or a start after a crash, sees the old bytes or the new.
+    ///
+    /// False when that cannot be done; the old file is then left as it was.
+    public static func replaceFile(_ path: String, _ bytes: [UInt8]) -> Bool {
+        let temporary = path + ".\(getpid()).new"
+        let flags = O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC
+        let descriptor = unsafe open(temporary, flags, 0o600)
+        guard descriptor >= 0 else { return false }
+        var isGood = true
+        var rest = bytes[...]
+        while isGood, !rest.isEmpty {
+            let count = unsafe rest.withUnsafeBufferPointer { bytes in
+                unsafe write(descriptor, bytes.baseAddress, bytes.count)
+            }
+            isGood = count > 0
+            if isGood { rest = rest.dropFirst(count) }
+        }
+        isGood = fsync(descriptor) == 0 && isGood
+        _ = Glibc.close(descriptor)
+        if isGood { isGood = unsafe rename(temporary, path) == 0 }
+        if !isGood { unsafe unlink(temporary) }
+        return isGood
+    }
+
     /// Whether a path exists.
     public static func exists(_ path: String) -> Bool {
         unsafe access(path, F_OK) == 0
@@ -129,6 +153,16 @@ extension System {
     /// Makes a directory; false when that cannot be done.
     public static func makeDirectory(_ path: String) -> Bool {
         unsafe mkdir(path, 0o700) == 0
+    }
+
+    /// Makes a directory with those above it, for this user alone; false when it is not there then.
+    public static func makeDirectories(_ path: String) -> Bool {
+        for (index, byte) in path.utf8.enumerated() where byte == UInt8(ascii: "/") && index > 0 {
+            let above = String(path.utf8.prefix(index)) ?? path
+            if !exists(above) { _ = makeDirectory(above) }
+        }
+        if !exists(path) { _ = makeDirectory(path) }
+        return exists(path)
     }
 
     /// The path of this program's file.

@@ -88,10 +88,13 @@ public struct AppraisalJob: Sendable {
             merkleRoot: top,
             bindingKeyHash: Digest.sha256(body.bindingKey)
         )
+        // GPUs and switches are numbered from 0 without a gap: no index is past their number.
+        let devices = body.evidence.filter { $0.kind == .gpu }.indices
         return Appraiser.ExpectedBinding(
             reportData: Binding.reportData(root: root, manifest: manifest),
             tpmQualifyingData: Binding.tpmQualifyingData(root: root),
-            nitro: .init(nonce: root, publicKey: body.bindingKey)
+            nitro: .init(nonce: root, publicKey: body.bindingKey),
+            gpuNonces: devices.map { Binding.gpuNonce(index: UInt32($0), root: root) }
         )
     }
 }

@@ -2,7 +2,7 @@
 public enum EvidenceKind: UInt8, Sendable, CaseIterable {
     /// A CPU's trusted execution environment: TDX, SNP, SGX, CCA.
     case cpuTEE = 1
-    /// A GPU in confidential-computing mode.
+    /// A GPU in confidential-computing mode, or a switch between GPUs; the GPUs come first.
     case gpu = 2
     /// A TPM or a virtual one.
     case tpm = 3
@@ -32,6 +32,10 @@ public enum EvidenceFormat: String, Sendable, CaseIterable {
     case snp
     /// An AWS Nitro attestation document.
     case nitro
+    /// The report of an NVIDIA GPU.
+    case nvidiaGPU = "nvidia_gpu"
+    /// The report of an NVIDIA NVSwitch, which counts among the GPUs of its machine.
+    case nvidiaSwitch = "nvidia_switch"
     /// A signature by a software key.
     case simulated
 
@@ -43,6 +47,7 @@ public enum EvidenceFormat: String, Sendable, CaseIterable {
         switch self {
         case .tpm: .tpm
         case .tdx, .sgx, .snp: .cpuTEE
+        case .nvidiaGPU, .nvidiaSwitch: .gpu
         case .nitro: .nitro
         case .simulated: .simulated
         }

@@ -25,6 +25,8 @@ public struct Handshake: Sendable {
     public let peerKey: [UInt8]?
     /// The peer's certificate, DER.
     public let peerCertificate: [UInt8]?
+    /// Every certificate that the peer sent, DER, leaf first; only on connections of `Profile.web`.
+    public let peerChain: [[UInt8]]
     /// The cipher suite's standard name.
     public let cipherSuite: String
 }

@@ -15,12 +15,21 @@ public struct TLSIdentity: Sendable {
     }
 }
 
-/// The settings that many sessions share: TLS 1.3 only, no tickets, no resumption, no early data
-/// (`protocol.md`, TLS profile).
+/// The settings that many sessions share: no tickets, no resumption, no early data, and TLS 1.3
+/// alone on every connection that attests (`protocol.md`, TLS profile).
 @safe
 public final class TLSContext: @unchecked Sendable {
     /// Which end of the handshake a session made from it plays.
     public enum Side: Sendable { case server, client }
+
+    /// What a connection is for.
+    public enum Profile: Sendable {
+        /// Peers that attest: TLS 1.3 alone.
+        case attested
+        /// Ordinary servers, such as those of collateral: TLS 1.2 with forward secrecy and an AEAD
+        /// as well (RFC 9325 section 4.2), since not all of them speak 1.3.
+        case web
+    }
 
     /// Which end it plays.
     public let side: Side
@@ -28,18 +37,23 @@ public final class TLSContext: @unchecked Sendable {
     public let protocols: [String]
     /// What decides on peers.
     public let verifier: any PeerVerifier
+    /// What its connections are for.
+    public let profile: Profile
 
     let handle: OpaquePointer
     private let encodedProtocols: [UInt8]
 
     /// Makes a context; throws when OpenSSL refuses the identity.
     public init(
-        side: Side, identity: TLSIdentity?, protocols: [String], verifier: any PeerVerifier
+        side: Side, identity: TLSIdentity?, protocols: [String], verifier: any PeerVerifier,
+        profile: Profile = .attested
     ) throws(TLSError) {
+        precondition(profile == .attested || side == .client, "servers are for peers that attest")
         Recycler.install()
         self.side = side
         self.protocols = protocols
         self.verifier = verifier
+        self.profile = profile
         encodedProtocols = protocols.flatMap { [UInt8($0.utf8.count)] + Array($0.utf8) }
         let method = unsafe side == .server ? TLS_server_method() : TLS_client_method()
         guard let context = unsafe SSL_CTX_new(method) else {
@@ -66,7 +80,11 @@ public final class TLSContext: @unchecked Sendable {
             "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
         // The hybrid group exists from OpenSSL 3.5 on; older libraries refuse the whole list.
         let groups = unsafe ratel_SSL_CTX_set1_groups_list(handle, "X25519MLKEM768:X25519:P-256")
-        guard unsafe ratel_SSL_CTX_set_min_proto_version(handle, TLS1_3_VERSION) == 1,
+        let least = profile == .web ? TLS1_2_VERSION : TLS1_3_VERSION
+        // For TLS 1.2 alone; the list is not used above it.
+        let older = "ECDHE+AESGCM:ECDHE+CHACHA20"
+        guard unsafe ratel_SSL_CTX_set_min_proto_version(handle, least) == 1,
+            unsafe SSL_CTX_set_cipher_list(handle, older) == 1,
             unsafe ratel_SSL_CTX_set_max_proto_version(handle, TLS1_3_VERSION) == 1,
             unsafe SSL_CTX_set_ciphersuites(handle, suites) == 1,
             unsafe groups == 1 || ratel_SSL_CTX_set1_groups_list(handle, "X25519:P-256") == 1

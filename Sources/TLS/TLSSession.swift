@@ -205,8 +205,19 @@ public struct TLSSession: ~Copyable {
             localKey: presentedCertificate.flatMap { unsafe TLSSession.publicKey(of: $0) },
             peerKey: peer.flatMap { unsafe TLSSession.publicKey(of: $0) },
             peerCertificate: peer.flatMap { unsafe TLSSession.der($0, i2d_X509) },
+            peerChain: context.profile == .web ? peerChain : [],
             cipherSuite: SSL_CIPHER_standard_name(SSL_get_current_cipher(ssl))
                 .map { unsafe String(cString: $0) } ?? "")
+    }
+
+    private var peerChain: [[UInt8]] {
+        guard let chain = unsafe SSL_get_peer_cert_chain(ssl) else { return [] }
+        // Web servers send two or three; a path may have eight.
+        let count = unsafe min(ratel_sk_X509_num(chain), 10)
+        return (0..<max(0, count)).compactMap { index in
+            guard let certificate = unsafe ratel_sk_X509_value(chain, index) else { return nil }
+            return unsafe TLSSession.der(certificate, i2d_X509)
+        }
     }
 
     /// The certificate of this end, if it was sent.

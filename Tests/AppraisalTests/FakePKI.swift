@@ -65,16 +65,16 @@ struct FakePKI {
         )
     }
 
-    private static func sign(_ parts: [[UInt8]], by signer: PrivateKey) throws -> [UInt8] {
+    static func sign(_ parts: [[UInt8]], by signer: PrivateKey) throws -> [UInt8] {
         let body = DER.sequence(parts)
         let signature = try signer.sign(body, digest: .sha384)
         return DER.sequence([body, algorithm, DER.bitString(signature)])
     }
 
     // ecdsa-with-SHA384, RFC 5758 section 3.2.
-    private static let algorithm = DER.sequence([DER.objectIdentifier("1.2.840.10045.4.3.3")])
+    static let algorithm = DER.sequence([DER.objectIdentifier("1.2.840.10045.4.3.3")])
 
-    private static func name(_ common: String) -> [UInt8] {
+    static func name(_ common: String) -> [UInt8] {
         DER.sequence([attribute("2.5.4.10", "Test"), attribute("2.5.4.3", common)])
     }
 

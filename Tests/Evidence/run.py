@@ -45,6 +45,13 @@ def differences(expected, found, path=""):
             inner, count = differences(value, other, f"{path}{name}.")
             wrong += inner
             compared += count
+        elif isinstance(value, list) and value and isinstance(value[0], dict):
+            if len(value) != len(other):
+                wrong.append(f"{path}{name}: expected {len(value)}, got {len(other)}")
+            for index, (one, its) in enumerate(zip(value, other)):
+                inner, count = differences(one, its, f"{path}{name}.{index}.")
+                wrong += inner
+                compared += count
         elif value is None:
             if other not in (None, ""):
                 wrong.append(f"{path}{name}: expected none, got {other}")

@@ -24,10 +24,11 @@ let package = Package(
     dependencies: [.package(url: "https://github.com/jpsim/Yams", from: "6.2.2")],
     targets: [
         .systemLibrary(name: "COpenSSL", pkgConfig: "openssl"),
+        .systemLibrary(name: "CLibXML2", pkgConfig: "libxml-2.0"),
         .target(name: "CRecycler"),
         module("Bytes"),
         module("HTTP", ["Bytes"]),
-        module("Keys", ["Bytes", "COpenSSL"]),
+        module("Keys", ["Bytes", "COpenSSL", "CLibXML2"]),
         module("TLS", ["Bytes", "Keys", "COpenSSL", "CRecycler"]),
         module("RATS", ["Bytes"]),
         module("Appraisal", ["Bytes", "RATS", "Keys"]),

@@ -23,7 +23,8 @@ extension EvidenceBundle {
         case .snp: try authenticateReport(anchors, now)
         case .nitro: try authenticateDocument(anchors, now)
         case .tpm: try TPMBundle(self, anchors, now).authenticate()
-        case .nvidia, .cca, .certificate: throw unsupported
+        case .nvidia: try DeviceBundle(self, anchors, now).authenticate()
+        case .cca, .certificate: throw unsupported
         }
     }
 

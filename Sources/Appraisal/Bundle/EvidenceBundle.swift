@@ -70,6 +70,7 @@ public struct EvidenceBundle: Sendable {
             if files["cert-chain.pem"] != nil { return .nvidia }
             return isSPDM(report) ? .nvidia : .snp
         }
+        if files["report-0.bin"] != nil { return .nvidia }
         guard let quote = files["quote.bin"] else { return nil }
         return isSGX(quote) ? .sgx : .tdx
     }

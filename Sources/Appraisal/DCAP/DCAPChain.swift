@@ -27,7 +27,7 @@ struct DCAPChain {
         return leaf
     }
 
-    private func pck(in pem: [UInt8]) throws(Refusal) -> (Certificate, [Certificate]) {
+    func pck(in pem: [UInt8]) throws(Refusal) -> (Certificate, [Certificate]) {
         let certificates = try read(pem, "PCK chain")
         let leaves = certificates.filter { $0.subject.contains("Intel SGX PCK Certificate") }
         guard leaves.count == 1, !leaves[0].isAuthority else {
@@ -53,7 +53,7 @@ struct DCAPChain {
         return leaves[0]
     }
 
-    private func read(_ pem: [UInt8], _ name: String) throws(Refusal) -> [Certificate] {
+    func read(_ pem: [UInt8], _ name: String) throws(Refusal) -> [Certificate] {
         var bytes = pem
         // C strings of some platforms' tools carry their end along.
         while bytes.last == 0 { bytes.removeLast() }

@@ -64,6 +64,9 @@ struct DCAPEvidence: Sendable {
 }
 
 extension DCAPCollateral {
+    /// The media type of the Endorsement.
+    public static var mediaType: String { DCAPEvidence.collateralType }
+
     /// The collateral as an Endorsement, to be stapled to the quote it belongs to.
     public var endorsement: Endorsement {
         Endorsement(

@@ -96,6 +96,10 @@ public struct PeerPolicy: Sendable {
     public internal(set) var snp: SNPPolicy?
     /// What a Nitro enclave has to show; Evidence of one without it is refused.
     public internal(set) var nitro: NitroPolicy?
+    /// What each GPU has to show; Evidence of one without it is refused.
+    public internal(set) var nvidiaGPU: NVIDIAGPUPolicy?
+    /// What each NVSwitch has to show; Evidence of one without it is refused.
+    public internal(set) var nvidiaSwitch: NVIDIADevicePolicy?
     /// Whether a software key will do.
     public let simulated: Bool
     /// What the peer's effective configuration has to say.
@@ -110,6 +114,8 @@ public struct PeerPolicy: Sendable {
         tpm: TPMPolicy?,
         tdx: TDXPolicy? = nil, sgx: SGXPolicy? = nil, snp: SNPPolicy? = nil,
         nitro: NitroPolicy? = nil,
+        nvidiaGPU: NVIDIAGPUPolicy? = nil,
+        nvidiaSwitch: NVIDIADevicePolicy? = nil,
         simulated: Bool,
         configuration: [ConfigurationConstraint]
     ) {
@@ -122,6 +128,8 @@ public struct PeerPolicy: Sendable {
         self.sgx = sgx
         self.snp = snp
         self.nitro = nitro
+        self.nvidiaGPU = nvidiaGPU
+        self.nvidiaSwitch = nvidiaSwitch
         self.simulated = simulated
         self.configuration = configuration
     }

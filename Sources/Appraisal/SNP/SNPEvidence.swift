@@ -72,7 +72,7 @@ struct SNPEvidence: RefusingEvidence {
         key = try SNPEvidence.key(of: report, among: certificates)
     }
 
-    private static func fields(
+    static func fields(
         _ bytes: [UInt8]
     ) throws(Refusal) -> (report: [UInt8], certificates: [[UInt8]], revocationList: [UInt8]?) {
         do throws(CBORError) {

@@ -8,7 +8,7 @@ public enum SNPProduct: String, Sendable, CaseIterable {
     case turin
 
     /// The product as AMD writes it in certificates.
-    var vendorName: String {
+    public var vendorName: String {
         switch self {
         case .milan: "Milan"
         case .genoa: "Genoa"
@@ -31,7 +31,7 @@ public enum SNPProduct: String, Sendable, CaseIterable {
 
 /// Security version numbers of the parts of a platform: TCB_VERSION, SEV-SNP Firmware ABI
 /// Specification (AMD 56860), section 2.2.
-public struct SNPTCB: Sendable, Equatable {
+public struct SNPTCB: Sendable, Hashable {
     /// The first mutable code of Turin's security processor; `nil` on products before.
     public let fmc: UInt8?
     /// The boot loader of the security processor.

@@ -31,6 +31,7 @@ public enum PolicyWriter {
             case .sgx: lines += DCAPLines.sgx(item.claims)
             case .snp: lines += snp(item.claims)
             case .nitro: lines += nitro(item.claims)
+            case .nvidiaGPU, .nvidiaSwitch: break
             }
         }
         return lines.joined(separator: "\n") + "\n"

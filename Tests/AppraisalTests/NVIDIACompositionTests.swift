@@ -1,0 +1,130 @@
+import Keys
+import RATS
+import Testing
+
+@testable import Appraisal
+
+/// What several devices of one machine have to be to each other.
+struct NVIDIACompositionTests {
+    private func code(
+        gpus: Int,
+        switches: Int = 0,
+        _ change: (inout FakeNVIDIAMachine) throws -> Void = { _ in }
+    ) throws -> String {
+        var machine = try FakeNVIDIAMachine(gpus: gpus, switches: switches)
+        try change(&machine)
+        return try machine.code()
+    }
+
+    @Test func theNumberIsExact() throws {
+        #expect(try code(gpus: 8) == "admitted")
+        #expect(
+            try code(gpus: 8) {
+                $0.devices.removeLast(); $0.gpus = 8
+            } == "evidence.kind.count")
+        #expect(try code(gpus: 3) { $0.gpus = 2 } == "evidence.kind.count")
+        #expect(try code(gpus: 2) { $0.indices = [0, 0] } == "nvidia.nonce.mismatch")
+    }
+
+    @Test func theMachineAttestsToo() throws {
+        #expect(try code(gpus: 1) { $0.machine = false } == "nvidia.machine.missing")
+    }
+
+    @Test func eachDeviceIsAnother() throws {
+        // The same GPU answered both nonces.
+        let twice = try code(gpus: 2) {
+            let nonce = $0.devices[1].nonce
+            $0.devices[1] = $0.devices[0]
+            $0.devices[1].nonce = nonce
+        }
+        #expect(twice == "nvidia.device.duplicate")
+        // So it did with another certificate for the key that signs reports.
+        let renamed = try code(gpus: 2) {
+            let old = $0.devices[0]
+            $0.devices[1] = old
+            $0.devices[1].nonce = FakeNVIDIAMachine.nonce(1)
+            $0.devices[1].leaf.serial = 99
+        }
+        #expect(renamed == "nvidia.device.duplicate")
+        // And a device answered in another's place.
+        #expect(try code(gpus: 2) { $0.devices.swapAt(0, 1) } == "nvidia.nonce.mismatch")
+    }
+
+    @Test func theyAreAlike() throws {
+        #expect(
+            try code(gpus: 2) { $0.devices[1].set(3, Array("580.2\0".utf8)) }
+                == "nvidia.mixed.driver")
+        #expect(try code(gpus: 2) { $0.devices[1].set(36, [1, 0]) } == "nvidia.mixed.mode")
+        let chips = try code(gpus: 2) {
+            $0.devices[1].provisioner.subject = "NVIDIA GB100 Provisioner ICA 1"
+            $0.devices[1].own.issuer = "NVIDIA GB100 Provisioner ICA 1"
+            $0.devices[1].leaf.subject = "GB100 A01 FMC LF"
+        }
+        #expect(chips == "nvidia.mixed.chip")
+    }
+
+    @Test func switchesComeBehindTheGPUsThatTheyConnect() throws {
+        let protect: (inout FakeNVIDIAMachine) -> Void = {
+            for index in $0.devices.indices where $0.devices[index].device == .gpu {
+                $0.devices[index].protect()
+            }
+        }
+        #expect(try code(gpus: 2, switches: 1, protect) == "admitted")
+        // Without the mode there is nothing that names them; without them the mode is a claim.
+        #expect(try code(gpus: 2, switches: 1) == "nvidia.switch.missing")
+        #expect(try code(gpus: 2, protect) == "nvidia.switch.missing")
+        let other = try code(gpus: 1, switches: 1) {
+            $0.devices[0].protect(through: [9, 9, 9, 9, 9, 9, 9, 9])
+        }
+        #expect(other == "nvidia.switch.missing")
+        let double = try code(gpus: 1, switches: 2, protect)
+        #expect(double == "nvidia.switch.identifier")
+        let order = try code(gpus: 1, switches: 1) {
+            protect(&$0)
+            $0.devices.swapAt(0, 1)
+            $0.devices[0].nonce = FakeNVIDIAMachine.nonce(0)
+            $0.devices[1].nonce = FakeNVIDIAMachine.nonce(1)
+        }
+        #expect(order == "nvidia.index.order")
+        let changed = try code(gpus: 1, switches: 1) {
+            protect(&$0)
+            $0.devices[1].measurements[0].1[0] ^= 1
+        }
+        #expect(changed == "nvidia.measurement.mismatch")
+        let unpinned = try code(gpus: 1, switches: 1) {
+            protect(&$0)
+            $0.manifests.removeLast()
+        }
+        #expect(unpinned == "nvidia.rim.vbios.missing")
+    }
+
+    // A switch is no GPU, whatever the Evidence calls itself.
+    @Test func aSwitchIsNoGPU() throws {
+        let maker = try FakeNVIDIAMaker()
+        let nvswitch = try FakeNVIDIA(maker, .nvswitch)
+        let gpu = try FakeNVIDIA(maker)
+        for (evidence, format, wanted) in [
+            (try nvswitch.evidence(), EvidenceFormat.nvidiaGPU, "nvidia.malformed"),
+            (try gpu.evidence(), .nvidiaSwitch, "nvidia.malformed"),
+        ] {
+            let binding = Appraiser.ExpectedBinding(
+                reportData: FakeNVIDIAMachine.reportData,
+                tpmQualifyingData: [UInt8](repeating: 0, count: 32),
+                gpuNonces: [gpu.nonce])
+            let refusal = #expect(throws: Refusal.self) {
+                try Appraiser.authenticate(
+                    Appraiser.Submission(
+                        evidence: [Evidence(format, bytes: evidence.bytes)], endorsements: [],
+                        configuration: []),
+                    expected: binding)
+            }
+            #expect(refusal?.code == wanted)
+        }
+        #expect(
+            try code(gpus: 1) {
+                $0.devices[0].provisioner.subject = "NVIDIA LS_10 Provisioner ICA 1"
+                $0.devices[0].own.issuer = "NVIDIA LS_10 Provisioner ICA 1"
+                $0.devices[0].leaf.subject = "LS_10 A01 FMC LF"
+            } == "nvidia.chain.device")
+    }
+}
