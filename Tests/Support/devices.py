@@ -7,6 +7,7 @@ for each call; faults are set on the objects while it runs.
 
 import errno
 import pathlib
+import shutil
 import socketserver
 import struct
 import subprocess
@@ -52,7 +53,9 @@ class Devices:
 def compiled(directory):
     library = directory / "devices.so"
     if not library.exists():
-        command = ["cc", "-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o", library]
+        # The Swift toolchain brings a compiler along.
+        clang = pathlib.Path(shutil.which("swift")).resolve().parent / "clang"
+        command = [clang, "-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o", library]
         subprocess.run([*command, HERE / "devices.c", "-ldl", "-pthread"], check=True)
     return library
 
