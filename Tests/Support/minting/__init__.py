@@ -1,0 +1,1 @@
+"""PKIs of vendors that are not the vendors, and Evidence under them."""
