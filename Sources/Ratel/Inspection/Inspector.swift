@@ -171,7 +171,9 @@ public enum Inspector {
     /// A policy in words; throws what is wrong with it.
     public static func explainPolicy(_ path: String) throws(ConfigurationError) -> Finding {
         let policy = try PolicySource(path: path).load(LoggingSettings.quiet.logger("policy"))
-        return Finding(output: PolicyExplanation.text(policy) + "\n")
+        let ending = policy.endingTolerances(at: System.now).map { "WARNING  \($0)\n" }
+        return Finding(
+            output: PolicyExplanation.text(policy) + "\n", notice: ending.joined())
     }
 
     private static func show(_ outcome: PeerInspector.Outcome, json: Bool) -> Finding {
