@@ -81,6 +81,11 @@ let package = Package(
         tests("RATLSTests", ["RATLS", "Appraisal", "RATS", "Keys", "Attestation", "Bytes"]),
         tests("LoopTests", ["Loop", "Bytes"]),
         tests("TLSTests", ["TLS", "Keys", "Bytes"]),
-        tests("RatelTests", ["Ratel", "Appraisal", "Attestation", "RATS", "Keys"]),
+        tests(
+            "RatelTests",
+            [
+                "Ratel", "Appraisal", "Attestation", "RATS", "Keys", "Bytes", "Loop",
+                .product(name: "Logging", package: "swift-log"),
+            ]),
     ]
 )

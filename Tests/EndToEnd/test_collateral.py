@@ -1,4 +1,4 @@
-"""Collateral from a stand-in for Intel and AMD: fetched, kept, refused when it is bad, in outages."""
+"""Collateral from a stand-in for Intel and AMD: fetched, kept, refused when bad, in outages."""
 
 import json
 import os

@@ -1,7 +1,7 @@
 """A stand-in for Intel's PCS (or a PCCS) and AMD's KDS that serves collateral from a folder.
 
-It answers the vendors' paths with the files of that folder, byte for byte, and can be told to be
-slow, to answer 429 or 500, to cut an answer short, to break a signature, or to serve another folder.
+It answers the paths of the vendors with the files of that folder, byte for byte. It can be told to
+be slow, to answer 429 or 500, to cut an answer short, to break a signature, or to serve another.
 """
 
 import http.server

@@ -7,6 +7,7 @@ struct DCAPAppraisal {
     let now: Int64
 
     /// Gives the Unix time until which the collateral lets it stand.
+    @discardableResult
     func run(_ policy: TDXPolicy) throws(Refusal) -> Int64 {
         let verification = try verify(policy.tcb, policy.platforms, policy.roots)
         guard case .tdx(let report) = verification.quote.body else {
@@ -31,6 +32,7 @@ struct DCAPAppraisal {
     }
 
     /// Gives the Unix time until which the collateral lets it stand.
+    @discardableResult
     func run(_ policy: SGXPolicy) throws(Refusal) -> Int64 {
         let verification = try verify(policy.tcb, policy.platforms, policy.roots)
         guard case .sgx(let report) = verification.quote.body else {

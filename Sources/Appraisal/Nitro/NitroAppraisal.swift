@@ -10,6 +10,7 @@ struct NitroAppraisal {
     private var document: NitroDocument { evidence.document }
 
     /// Gives, if everything holds, the Unix time at which the document's certificate expires.
+    @discardableResult
     func run() throws(Refusal) -> Int64 {
         try checkAuthenticity()
         try checkTime()

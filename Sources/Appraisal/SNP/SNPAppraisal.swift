@@ -10,6 +10,7 @@ struct SNPAppraisal {
     private var report: SNPReport { evidence.report }
 
     /// Gives, if everything holds, the Unix time until which certificates and list let it stand.
+    @discardableResult
     func run() throws(Refusal) -> Int64 {
         let product = try checkAuthenticity()
         try checkTCB(product)
