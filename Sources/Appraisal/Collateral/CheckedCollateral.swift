@@ -12,8 +12,10 @@ public struct CollateralRoots: Sendable {
         amd = SNPRoots.amd
         guard case .appraised(let peers) = policy?.peers else { return }
         for peer in peers {
-            intel += (peer.tdx?.roots ?? []) + (peer.sgx?.roots ?? [])
-            for (product, roots) in peer.snp?.roots ?? [:] { amd[product, default: []] += roots }
+            intel += peer.everyTDX.flatMap(\.roots) + (peer.sgx?.roots ?? [])
+            for policy in peer.everySNP {
+                for (product, roots) in policy.roots { amd[product, default: []] += roots }
+            }
         }
     }
 }

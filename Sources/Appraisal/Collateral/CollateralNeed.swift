@@ -67,6 +67,7 @@ public enum CollateralNeed: Sendable, Hashable, CustomStringConvertible {
             switch format {
             case .tdx, .sgx: return (try? dcap(item.bytes)).map { [$0] } ?? []
             case .snp: return (try? snp(item.bytes)) ?? []
+            case .tpm: return paravisor(item.bytes)
             default: return []
             }
         }
@@ -99,6 +100,17 @@ public enum CollateralNeed: Sendable, Hashable, CustomStringConvertible {
     private static func snp(_ bytes: [UInt8]) throws(Refusal) -> [CollateralNeed] {
         let fields = try SNPEvidence.fields(bytes)
         return of(reported: fields.report, fields.certificates)
+    }
+
+    // The hardware under a virtual TPM, in the Evidence of an Azure confidential VM.
+    private static func paravisor(_ bytes: [UInt8]) -> [CollateralNeed] {
+        guard let fields = try? CBORFields(decoding: bytes, allowed: Set(1...10)),
+            let report = (try? fields.optionalBytes(8)).flatMap(\.self),
+            let hcl = try? HCLReport(report)
+        else { return [] }
+        if hcl.hardware == .snp { return of(reported: hcl.report, []) }
+        guard let quote = (try? fields.optionalBytes(9)).flatMap(\.self) else { return [] }
+        return (try? dcap(quote)).map { [$0] } ?? []
     }
 
     static func of(reported bytes: [UInt8], _ certificates: [[UInt8]]) -> [CollateralNeed] {

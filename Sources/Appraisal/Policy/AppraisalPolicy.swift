@@ -51,9 +51,11 @@ public struct AppraisalPolicy: Sendable {
         guard case .appraised(let peers) = peers else { return [] }
         var formats: Set<EvidenceFormat> = []
         for peer in peers {
-            if let tdx = peer.tdx, tdx.roots != DCAPRoots.intel { formats.insert(.tdx) }
+            if peer.everyTDX.contains(where: { $0.roots != DCAPRoots.intel }) {
+                formats.insert(.tdx)
+            }
             if let sgx = peer.sgx, sgx.roots != DCAPRoots.intel { formats.insert(.sgx) }
-            if let snp = peer.snp, snp.roots != SNPRoots.amd { formats.insert(.snp) }
+            if peer.everySNP.contains(where: { $0.roots != SNPRoots.amd }) { formats.insert(.snp) }
             if let nitro = peer.nitro, nitro.roots != [NitroPolicy.awsRoot] {
                 formats.insert(.nitro)
             }
@@ -140,4 +142,18 @@ public struct PeerPolicy: Sendable {
 
     /// For how long a result is good unless the policy says otherwise: protocol.md, "Leases".
     public static let defaultMaxAge: UInt32 = 300
+}
+
+extension PeerPolicy {
+    /// Every policy for a trust domain in it, also for one under a virtual TPM.
+    var everyTDX: [TDXPolicy] {
+        guard case .underTDX(let policy)? = tpm?.key else { return tdx.map { [$0] } ?? [] }
+        return (tdx.map { [$0] } ?? []) + [policy]
+    }
+
+    /// Every policy for an SEV-SNP guest in it, also for one under a virtual TPM.
+    var everySNP: [SNPPolicy] {
+        guard case .underSNP(let policy)? = tpm?.key else { return snp.map { [$0] } ?? [] }
+        return (snp.map { [$0] } ?? []) + [policy]
+    }
 }

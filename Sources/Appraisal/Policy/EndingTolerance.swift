@@ -31,7 +31,8 @@ extension AppraisalPolicy {
         guard case .appraised(let peers) = peers else { return [] }
         var ending: [EndingTolerance] = []
         for peer in peers {
-            let sections = [("tdx", peer.tdx?.tcb), ("sgx", peer.sgx?.tcb)]
+            let sections =
+                peer.everyTDX.map { ("tdx", Optional($0.tcb)) } + [("sgx", peer.sgx?.tcb)]
             for (name, tcb) in sections {
                 for item in tcb?.tolerate ?? [] {
                     let left = item.until - now

@@ -43,6 +43,13 @@ public struct TPMPolicy: Sendable {
         /// A credential is activated under an endorsement key whose certificate leads to one of
         /// these roots; `keys` may limit it to certain endorsement keys, by SHA-256 of the SPKI.
         case endorsed(roots: [Certificate], keys: ReferenceValue)
+        /// The cloud's certificate for the attestation key leads to one of these roots.
+        case certified(roots: [Certificate])
+        /// An SEV-SNP report that meets this policy vouches for the key, as in an Azure
+        /// confidential VM (`HCLReport`).
+        case underSNP(SNPPolicy)
+        /// A TDX quote that meets this policy vouches for the key, as in an Azure confidential VM.
+        case underTDX(TDXPolicy)
     }
 
     /// What a counter may be.

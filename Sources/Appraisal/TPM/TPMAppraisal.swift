@@ -54,6 +54,43 @@ struct TPMAppraisal {
                 endorsementKey: certificate.publicKey,
                 attestationKeyName: evidence.key.name
             )
+        case .certified(let roots):
+            try checkCertificates(roots: roots)
+            return nil
+        case .underSNP(let policy):
+            try HCLAppraisal(evidence: evidence, endorsements: endorsements, now: now).run(policy)
+            return nil
+        case .underTDX(let policy):
+            try HCLAppraisal(evidence: evidence, endorsements: endorsements, now: now).run(policy)
+            return nil
+        }
+    }
+
+    // The cloud says that it made this key in a TPM of its own.
+    private func checkCertificates(roots: [Certificate]) throws(Refusal) {
+        do throws(KeyError) {
+            var chain: [Certificate] = []
+            for der in evidence.keyCertificates { chain.append(try Certificate(padded: der)) }
+            guard let leaf = chain.first else { throw KeyError(.chain, "certificate: none") }
+            guard ConstantTime.equal(leaf.spki, evidence.key.key.spki) else {
+                throw KeyError(.chain, "certificate: of another key")
+            }
+            guard !leaf.isAuthority else {
+                throw KeyError(.chain, "an authority, not an attestation key")
+            }
+            var options = CertificateChain.Options()
+            options.toleratesUnknownCriticalInLeaf = true
+            try CertificateChain.validate(
+                leaf, intermediates: Array(chain.dropFirst()), anchors: roots, now: now,
+                options: options)
+        } catch {
+            throw refusal(
+                "tpm.ak.certificate",
+                "certificate of the attestation key",
+                "one that leads to `ak_roots`, valid now",
+                error.description,
+                "add the cloud's root to `ak_roots`, or have the peer send its chain"
+            )
         }
     }
 

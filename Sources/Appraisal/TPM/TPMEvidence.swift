@@ -12,6 +12,9 @@ internal import RATS
 /// | 5 | map from register to value, of the registers quoted and no others |
 /// | 6 | X.509 certificate of the endorsement key, DER; may be absent |
 /// | 7 | event log as the firmware left it; may be absent |
+/// | 8 | report of an Azure paravisor that vouches for the key, `HCLReport`; may be absent |
+/// | 9 | TDX quote over the TDREPORT in 8; may be absent |
+/// | 10 | certificates of the attestation key, DER, leaf first; may be absent |
 struct TPMEvidence: RefusingEvidence {
     static let format = EvidenceFormat.tpm
 
@@ -21,6 +24,12 @@ struct TPMEvidence: RefusingEvidence {
     let values: [Int: [UInt8]]
     let endorsementCertificate: [UInt8]?
     let eventLog: [UInt8]?
+    let paravisorReport: [UInt8]?
+    let hardwareQuote: [UInt8]?
+    let keyCertificates: [[UInt8]]
+
+    /// A leaf, two authorities above it and a root are usual.
+    private static let maxCertificates = 8
 
     /// Checks structure, binding and signature, in the order of appraisal.md.
     static func authenticate(
@@ -36,18 +45,45 @@ struct TPMEvidence: RefusingEvidence {
         )
     }
 
+    /// Puts together parts that were read and checked elsewhere: files.
+    init(
+        attest: TPMSAttest, key: TPMTPublic, bank: PCRBank, values: [Int: [UInt8]],
+        eventLog: [UInt8]? = nil, paravisorReport: [UInt8]? = nil, hardwareQuote: [UInt8]? = nil,
+        keyCertificates: [[UInt8]] = []
+    ) {
+        self.attest = attest
+        self.key = key
+        self.bank = bank
+        self.values = values
+        endorsementCertificate = nil
+        self.eventLog = eventLog
+        self.paravisorReport = paravisorReport
+        self.hardwareQuote = hardwareQuote
+        self.keyCertificates = keyCertificates
+    }
+
     private init(_ bytes: [UInt8], expected: Appraiser.ExpectedBinding) throws(Refusal) {
         let fields: CBORFields
         let attestBytes: [UInt8]
         let signatureBytes: [UInt8]
         let keyBytes: [UInt8]
         do throws(CBORError) {
-            fields = try CBORFields(decoding: bytes, allowed: [1, 2, 3, 4, 5, 6, 7])
+            fields = try CBORFields(decoding: bytes, allowed: Set(1...10))
             attestBytes = try fields.bytes(1)
             signatureBytes = try fields.bytes(2)
             keyBytes = try fields.bytes(3)
             endorsementCertificate = try fields.optionalBytes(6)
             eventLog = try fields.optionalBytes(7)
+            paravisorReport = try fields.optionalBytes(8)
+            hardwareQuote = try fields.optionalBytes(9)
+            var certificates: [[UInt8]] = []
+            if fields.optional(10) != nil {
+                for item in try fields.array(10, limit: TPMEvidence.maxCertificates) {
+                    guard let der = item.byteString else { throw CBORError(.wrongType, offset: 10) }
+                    certificates.append(der)
+                }
+            }
+            keyCertificates = certificates
         } catch {
             throw TPMStructure.malformed("evidence", error.description)
         }
@@ -154,6 +190,13 @@ extension TPMEvidence {
             claims.set("ek.spki.sha256", .bytes(Digest.sha256(certificate.spki)))
         }
         claims.append(attest.claims)
+        if let report = paravisorReport.flatMap({ try? HCLReport($0) }) {
+            claims.append(report.claims)
+        }
+        if let leaf = keyCertificates.first.flatMap({ try? Certificate(padded: $0) }) {
+            claims.set("ak.certificate.subject", .text(leaf.subject))
+            claims.set("ak.certificate.issuer", .text(leaf.issuer))
+        }
         claims.set("pcr.bank", .text(bank.rawValue))
         for (index, value) in values.sorted(by: { $0.key < $1.key }) {
             claims.set("pcr.\(index)", .bytes(value))

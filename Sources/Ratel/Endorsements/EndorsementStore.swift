@@ -81,7 +81,9 @@ final class EndorsementStore: Sendable {
             if let item = preferred(need) ?? good(stapled, need) ?? kept(need) {
                 stock.take(item)
             } else {
-                stock.drop(need)
+                // What is only bad stays, so that the appraisal says why; what is good but older
+                // than before must not be used, and only this store knows that it is.
+                if isSigned(stapled, need) { stock.drop(need) }
                 stock.missing.append(need)
                 if let trouble = state.withLock({ $0.entries[need]?.trouble }) {
                     stock.trouble.append(trouble)
@@ -118,6 +120,11 @@ final class EndorsementStore: Sendable {
                 need, stapled, roots: roots, now: settings.now())
         else { return nil }
         return raise(item, from: "the peer") ? item : nil
+    }
+
+    private func isSigned(_ stapled: [Endorsement], _ need: CollateralNeed) -> Bool {
+        !stapled.isEmpty
+            && (try? CheckedCollateral(need, stapled, roots: roots, now: settings.now())) != nil
     }
 
     private func kept(_ need: CollateralNeed) -> CheckedCollateral? {

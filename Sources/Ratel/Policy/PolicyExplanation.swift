@@ -57,6 +57,17 @@ public enum PolicyExplanation {
                 "    \($0.subject) (SHA-256 \(Hex.encode(Digest.sha256($0.der))))"
             }
             lines.append("  and that key is \(show(keys))")
+        case .certified(let roots):
+            lines.append("  its TPM's attestation key is certified, under one of:")
+            lines += roots.map {
+                "    \($0.subject) (SHA-256 \(Hex.encode(Digest.sha256($0.der))))"
+            }
+        case .underSNP(let snp):
+            lines.append("  the hardware under its virtual TPM vouches for the attestation key:")
+            lines += explain(snp).map { "  " + $0 }
+        case .underTDX(let tdx):
+            lines.append("  the hardware under its virtual TPM vouches for the attestation key:")
+            lines += DCAPLines.explain(tdx).map { "  " + $0 }
         }
         lines.append("  these \(tpm.bank.rawValue) registers are quoted, and no others:")
         for (index, value) in tpm.pcrs.sorted(by: { $0.key < $1.key }) {

@@ -10,6 +10,8 @@ internal import Yams
 ///   ak: ["000b…"]                  # Names of attestation keys, or instead of it:
 ///   # ek_roots: [roots.pem]        # endorsement certificates lead to one of these
 ///   # ek_keys: any                 # or SHA-256 of the endorsement keys' SPKI
+///   # ak_roots: [azure.pem]        # the cloud's certificate of the key leads to one of these
+///   # hcl: {snp: {…}}              # or {tdx: {…}}: the hardware under an Azure vTPM
 ///   pcrs: {bank: sha256, values: {0: ["…"], 7: any}}
 ///   reset_count: any               # or a list
 ///   restart_count: any
@@ -25,7 +27,7 @@ struct TPMSection {
     func policy(_ files: inout CertificateFiles) throws(Refusal) -> TPMPolicy {
         let fields = try node.fields(
             required: ["pcrs", "reset_count", "restart_count", "firmware", "clock", "event_log"],
-            optional: ["ak", "ek_roots", "ek_keys"]
+            optional: ["ak", "ek_roots", "ek_keys", "ak_roots", "hcl"]
         )
         let key = try keyTrust(fields, &files)
         let (bank, pcrs) = try registers(fields["pcrs"])
@@ -44,20 +46,37 @@ struct TPMSection {
     private func keyTrust(
         _ fields: [String: PolicyNode], _ files: inout CertificateFiles
     ) throws(Refusal) -> TPMPolicy.KeyTrust {
-        switch (fields["ak"], fields["ek_roots"], fields["ek_keys"]) {
-        case (let ak?, nil, nil):
+        let ways = ["ak", "ek_roots", "ak_roots", "hcl"].filter { fields[$0] != nil }
+        guard ways.count == 1, (fields["ek_roots"] == nil) == (fields["ek_keys"] == nil) else {
+            throw node.refusal(
+                "policy.tpm.key",
+                expected: "one of `ak`, `ek_roots` with `ek_keys`, `ak_roots`, `hcl`",
+                got: ways.isEmpty ? "none" : ways.joined(separator: " and "),
+                remedy: "pin attestation keys, or name what vouches for them"
+            )
+        }
+        if let ak = fields["ak"] {
             var names: [[UInt8]] = []
             for item in try ak.items() { names.append(try item.bytes([34, 50, 66])) }
             return .pinned(names)
-        case (nil, let roots?, let keys?):
+        }
+        if let roots = fields["ek_roots"], let keys = fields["ek_keys"] {
             return .endorsed(roots: try files.certificates(roots), keys: try keys.reference([32]))
-        default:
-            throw node.refusal(
-                "policy.tpm.key",
-                expected: "either `ak`, or `ek_roots` with `ek_keys`",
-                got: "neither, or both",
-                remedy: "pin attestation keys, or name the roots of endorsement certificates"
-            )
+        }
+        if let roots = fields["ak_roots"] {
+            return .certified(roots: try files.certificates(roots))
+        }
+        return try hardware(fields["hcl"] ?? node, &files)
+    }
+
+    private func hardware(
+        _ node: PolicyNode, _ files: inout CertificateFiles
+    ) throws(Refusal) -> TPMPolicy.KeyTrust {
+        let fields = try node.fields(required: [], optional: ["snp", "tdx"])
+        switch (fields["snp"], fields["tdx"]) {
+        case (let snp?, nil): return .underSNP(try SNPSection(node: snp).policy(&files))
+        case (nil, let tdx?): return .underTDX(try DCAPSection(node: tdx).tdx(&files))
+        default: throw node.wrongType("either `snp` or `tdx`")
         }
     }
 
