@@ -22,7 +22,10 @@ def main():
             ("Tests/Differential/differential.py", BUILD / "debug" / "HTTPProbe")
         ),
         "scenarios": lambda: script(("Tests/Scenarios/run.py", BUILD / "debug" / "ratel")),
-        "evidence": lambda: script(("Tests/Evidence/run.py", BUILD / "debug" / "ratel")),
+        "evidence": lambda: script(
+            ("Tests/Evidence/run.py", BUILD / "debug" / "ratel"),
+            ("Tests/Evidence/transcripts.py", BUILD / "debug" / "ratel"),
+        ),
         "end-to-end": lambda: script(("Tests/EndToEnd/run.py", BUILD / "debug" / "ratel")),
         "allocations": allocations,
     }

@@ -21,7 +21,8 @@ struct RatelCommand: ParsableCommand {
         version: RatelVersion.current,
         subcommands: [
             ServeCommand.self, ConnectCommand.self, AttestCommand.self, VerifyCommand.self,
-            PolicyCommand.self, CollateralCommand.self, DoctorCommand.self, DemoCommand.self,
+            PolicyCommand.self, CollateralCommand.self, TCBStatusCommand.self, DoctorCommand.self,
+            DemoCommand.self,
             DemoBackendCommand.self,
             DemoInterceptCommand.self,
         ])

@@ -89,6 +89,11 @@ public enum CollateralNeed: Sendable, Hashable, CustomStringConvertible {
         }
     }
 
+    /// What a quote of Intel's needs; nothing for what cannot be read.
+    public static func of(quote bytes: [UInt8]) -> [CollateralNeed] {
+        (try? dcap(bytes)).map { [$0] } ?? []
+    }
+
     static func dcap(_ bytes: [UInt8]) throws(Refusal) -> CollateralNeed {
         let quote = try DCAPQuote(bytes)
         let leaf = try DCAPChain(roots: [], now: 0).pck(in: quote.certificates).0

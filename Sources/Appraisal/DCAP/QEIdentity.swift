@@ -11,7 +11,7 @@ struct QEIdentity: Sendable {
     private let attributesMask: [UInt8]
     private let mrSigner: [UInt8]
     private let productID: Int
-    private let levels: [SVNLevel]
+    let levels: [SVNLevel]
 
     init(_ document: SignedDocument) throws(Refusal) {
         let value = document.value

@@ -107,7 +107,7 @@ struct TCBEvaluation {
         "TDX_" + Hex.encode([svn[1]]).uppercased()
     }
 
-    private static func module(
+    static func module(
         _ info: TCBInfo, _ svn: [UInt8]
     ) throws(Refusal) -> TCBInfo.Module {
         guard svn[1] > 0 else {

@@ -6,6 +6,11 @@ struct TCBInfo: Sendable {
     struct Level: Sendable {
         let sgx: [Int]
         let tdx: [Int]
+        /// Category and type of each component as Intel describes it; empty where it does not.
+        let sgxNames: [String]
+        let tdxNames: [String]
+        /// `tcbDate`: the advisories known by then are met.
+        let date: String?
         let pceSVN: Int
         let status: TCBStatus
         let advisories: [String]
@@ -61,13 +66,22 @@ struct TCBInfo: Sendable {
         let tdx = components(tcb["tdxtcbcomponents"]) ?? []
         guard tdx.isEmpty || tdx.count == 16 else { throw malformed("16 TDX components") }
         return Level(
-            sgx: sgx, tdx: tdx, pceSVN: pceSVN, status: status, advisories: advisories(item))
+            sgx: sgx, tdx: tdx, sgxNames: names(tcb["sgxtcbcomponents"]),
+            tdxNames: names(tcb["tdxtcbcomponents"]), date: item["tcbDate"]?.text,
+            pceSVN: pceSVN, status: status, advisories: advisories(item))
     }
 
     private static func components(_ value: JSONValue?) -> [Int]? {
         guard let items = value?.items else { return nil }
         let numbers = items.compactMap { $0["svn"]?.integer }
         return numbers.count == items.count ? numbers : nil
+    }
+
+    private static func names(_ value: JSONValue?) -> [String] {
+        (value?.items ?? []).map { item in
+            [item["category"]?.text, item["type"]?.text].compactMap(\.self)
+                .filter { !$0.isEmpty }.joined(separator: ", ")
+        }
     }
 
     private static func module(_ value: JSONValue) throws(Refusal) -> Module {

@@ -38,7 +38,8 @@ public struct Table: Sendable {
             let limit = rest.index(rest.startIndex, offsetBy: width)
             // Break at a space where there is one; digests are cut anywhere.
             let cut = rest[..<limit].lastIndex(of: " ").map { rest.index(after: $0) } ?? limit
-            lines.append(String(rest[..<cut]))
+            let line = rest[..<cut]
+            lines.append(String(line.last == " " ? line.dropLast() : line))
             rest = rest[cut...]
         }
         lines.append(String(rest))
