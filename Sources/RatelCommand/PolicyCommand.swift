@@ -5,7 +5,7 @@ struct PolicyCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "policy",
         abstract: "Write and check appraisal policies.",
-        subcommands: [Init.self, Check.self])
+        subcommands: [Init.self, Check.self, Explain.self])
 
     struct Init: ParsableCommand {
         static let configuration = CommandConfiguration(
@@ -42,6 +42,43 @@ struct PolicyCommand: ParsableCommand {
 
         func run() throws {
             try report { () throws(ConfigurationError) in try Inspector.explainPolicy(file) }
+        }
+    }
+
+    struct Explain: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "explain",
+            abstract: "Explain a policy in words, and what each peer in it makes of Evidence.",
+            discussion: """
+                Exit status with --evidence: 0 when some peer admits it, 1 when none does, 2 when \
+                the Evidence is unusable.
+                """)
+
+        @Argument(help: ArgumentHelp("The policy.", valueName: "file"))
+        var file: String
+
+        @Option(
+            help: ArgumentHelp(
+                "Evidence to try it on, as `ratel verify` takes it.", valueName: "file|folder"))
+        var evidence: String?
+
+        @Option(
+            help: ArgumentHelp(
+                "Appraise at this time (2026-11-24T12:00:00Z or Unix seconds).",
+                valueName: "time"))
+        var at: String?
+
+        @Option(help: ArgumentHelp("Trust this root as well: PEM or DER.", valueName: "file"))
+        var root: [String] = []
+
+        func run() throws {
+            try report { () throws(ConfigurationError) in
+                guard let evidence else { return try Inspector.explainPolicy(file) }
+                return try Inspector.explainPolicy(
+                    file,
+                    VerifyRequest(
+                        subject: evidence, policy: file, anyNonce: true, time: at, roots: root))
+            }
         }
     }
 }

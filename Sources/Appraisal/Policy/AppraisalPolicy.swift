@@ -63,6 +63,17 @@ public struct AppraisalPolicy: Sendable {
         return EvidenceFormat.allCases.filter(formats.contains)
     }
 
+    /// The same policy once for each peer, with that peer alone: to say what each makes of
+    /// Evidence, where an appraisal only says what the one that came furthest does.
+    public var singly: [(name: String, policy: AppraisalPolicy)] {
+        guard case .appraised(let list) = peers else { return [] }
+        return list.map { peer in
+            var copy = self
+            copy.peers = .appraised([peer])
+            return (peer.name, copy)
+        }
+    }
+
     /// Whether some peer of this policy may present simulated Evidence.
     public var acceptsSimulated: Bool {
         guard case .appraised(let peers) = peers else { return false }

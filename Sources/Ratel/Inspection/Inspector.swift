@@ -176,6 +176,32 @@ public enum Inspector {
             output: PolicyExplanation.text(policy) + "\n", notice: ending.joined())
     }
 
+    /// A policy in words and, peer by peer, what it makes of Evidence in a file or folder; 0 when
+    /// some peer admits it.
+    public static func explainPolicy(
+        _ path: String, _ request: VerifyRequest
+    ) throws(ConfigurationError) -> Finding {
+        let policy = try PolicySource(path: path).load(LoggingSettings.quiet.logger("policy"))
+        var finding = try explainPolicy(path)
+        do throws(UnusableInput) {
+            let appraise = try PolicyTrial(request)
+            var isAdmitted = false
+            for (name, single) in policy.singly {
+                do throws(Refusal) {
+                    try appraise(single)
+                    isAdmitted = true
+                    finding.output += "\(name): ADMITTED\n"
+                } catch {
+                    finding.output += "\(name): REFUSED  \(error)\n"
+                }
+            }
+            finding.status = isAdmitted ? 0 : 1
+            return finding
+        } catch {
+            return error.finding
+        }
+    }
+
     private static func show(_ outcome: PeerInspector.Outcome, json: Bool) -> Finding {
         switch outcome {
         case .admitted(let result):
