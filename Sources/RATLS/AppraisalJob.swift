@@ -22,9 +22,11 @@ public struct AppraisalJob: Sendable {
     let activations: [Activation]
 
     /// The collateral that the Evidence cannot be appraised without; none where nothing is
-    /// decided. Parses, but believes nothing: away from event loops.
-    public var needs: [CollateralNeed] {
-        if case .policy = asks { CollateralNeed.of(body.evidence) } else { [] }
+    /// decided, and none for Evidence of another connection, for which nobody is asked. Checks
+    /// signatures: away from event loops.
+    public func needs(roots: CollateralRoots) -> [CollateralNeed] {
+        guard case .policy = asks, (try? expectedBinding()) != nil else { return [] }
+        return CollateralNeed.of(body.evidence, roots: roots, now: now)
     }
 
     /// What the peer sent of it, beside its Evidence and within.

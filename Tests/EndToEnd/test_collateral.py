@@ -166,6 +166,10 @@ def test_connections_use_what_is_fetched(context):
                                    vendors=vendors)
             assert status == 0, document
             asked = len(vendors.requests)
+            # Whoever only claims to be such a platform has nobody asked.
+            real = platform.policy(folder, "roots", None)
+            status, document = run(context, "verify", subject, policy=real, vendors=vendors)
+            assert status == 1 and len(vendors.requests) == asked, document
             vendors.fault = "500"
             status, document = run(context, "verify", subject, policy=good, cache=cache,
                                    vendors=vendors)

@@ -188,4 +188,21 @@ struct EndorsementStoreTests {
         // It is left for the appraisal, which refuses it by its reason.
         #expect(refused.endorsements == [bad.endorsement])
     }
+
+    @Test func chipsThatNobodyVouchesForAreAskedForAtALimitedRate() throws {
+        guard let bench = try Bench() else { return }
+        let tcb = SNPTCB(bootloader: 1, tee: 0, snp: 1, microcode: 1)
+        func ask(_ chip: UInt8) {
+            let gate = Gate<Bool>()
+            let need = CollateralNeed.vcek(product: .genoa, chip: [chip], tcb: tcb)
+            bench.store.obtain([need]) { gate.open(true) }
+            _ = gate.wait()
+        }
+        bench.pass(seconds: 10)
+        for chip in 0..<200 { ask(UInt8(chip)) }
+        #expect(bench.source.asked == CollateralTable.maximumChipFetches)
+        bench.pass(seconds: 3)
+        for chip in 200..<220 { ask(UInt8(chip)) }
+        #expect(bench.source.asked == CollateralTable.maximumChipFetches + 3)
+    }
 }

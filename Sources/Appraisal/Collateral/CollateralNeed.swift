@@ -58,9 +58,24 @@ public enum CollateralNeed: Sendable, Hashable, CustomStringConvertible {
         guard self.fileName == fileName else { return nil }
     }
 
-    /// What `evidence` needs; nothing for what carries all of it, or cannot be read.
+    /// What `evidence` needs, of what is worth asking a vendor for at the Unix time `now`.
     ///
-    /// Evidence is not believed here: who sends nonsense has nonsense fetched, once.
+    /// A quote of Intel's has to lead to one of `roots` already: anybody could have anything
+    /// fetched otherwise. AMD's keys cannot be checked before they are there; whoever fetches limits
+    /// how often.
+    public static func of(
+        _ evidence: [Evidence], roots: CollateralRoots, now: Int64
+    ) -> [CollateralNeed] {
+        of(
+            evidence.filter { item in
+                let format = EvidenceFormat(mediaType: item.mediaType)
+                guard format == .tdx || format == .sgx else { return true }
+                guard let quote = try? DCAPQuote(item.bytes) else { return false }
+                return (try? quote.checkChain(roots: roots.intel, now: now)) != nil
+            })
+    }
+
+    /// What `evidence` needs; nothing for what cannot be read. It is not believed here.
     public static func of(_ evidence: [Evidence]) -> [CollateralNeed] {
         evidence.flatMap { item -> [CollateralNeed] in
             guard let format = EvidenceFormat(mediaType: item.mediaType) else { return [] }
@@ -115,7 +130,7 @@ public enum CollateralNeed: Sendable, Hashable, CustomStringConvertible {
         else { return [] }
         if hcl.hardware == .snp { return of(reported: hcl.report, []) }
         guard let quote = (try? fields.optionalBytes(9)).flatMap(\.self) else { return [] }
-        return (try? dcap(quote)).map { [$0] } ?? []
+        return of(quote: quote)
     }
 
     static func of(reported bytes: [UInt8], _ certificates: [[UInt8]]) -> [CollateralNeed] {

@@ -63,7 +63,7 @@ final class Appraisals: Sendable {
 
     private func attempt(_ job: AppraisalJob, mayWait: Bool) -> Pass {
         guard let store else { return .done(job.run(cache: cache)) }
-        let needs = job.needs
+        let needs = job.needs(roots: store.roots)
         if needs.isEmpty { return .done(job.run(cache: cache)) }
         let stock = store.stock(needs, stapled: job.endorsements)
         if mayWait, !stock.missing.isEmpty { return .waits(for: stock.missing) }

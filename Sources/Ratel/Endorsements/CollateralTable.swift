@@ -30,6 +30,27 @@ struct CollateralTable: Sendable {
 
     init(evaluations: [String: Int]) { self.evaluations = evaluations }
 
+    /// Fetches for chips that nobody has vouched for, and uptime from which one more is earned.
+    private var chipFetches = CollateralTable.maximumChipFetches
+    private var earnedAt: UInt64 = 0
+
+    /// A fleet's start in one go; AMD's service answers about one a second and no more.
+    static let maximumChipFetches = 32
+
+    /// Whether a vendor may be asked now. A report of AMD's names its chip before anything about
+    /// it can be checked, so that whoever connects could have the service asked for any number.
+    mutating func mayAsk(for need: CollateralNeed, _ uptime: UInt64) -> Bool {
+        guard case .vcek = need else { return true }
+        let earned = Int(min((uptime - min(uptime, earnedAt)) / 1_000_000_000, 1_000))
+        if earned > 0 {
+            chipFetches = min(CollateralTable.maximumChipFetches, chipFetches + earned)
+            earnedAt = uptime
+        }
+        guard chipFetches > 0 else { return false }
+        chipFetches -= 1
+        return true
+    }
+
     /// Forgets one entry when there are too many: first one that holds nothing.
     mutating func makeRoom() {
         guard entries.count >= EndorsementStore.maximumEntries else { return }

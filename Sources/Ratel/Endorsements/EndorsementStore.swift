@@ -171,7 +171,9 @@ final class EndorsementStore: Sendable {
                 entry.waiters.append(arrived)
                 return .waits
             }
-            guard uptime >= entry.askAgain else { return .refused }
+            guard uptime >= entry.askAgain, table.mayAsk(for: need, uptime) else {
+                return .refused
+            }
             entry.isInFlight = true
             entry.waiters = [arrived]
             return .starts
