@@ -27,6 +27,12 @@ struct CollateralOptions: ParsableArguments {
     var kds: String?
 
     @Option(
+        help: ArgumentHelp(
+            "NVIDIA's RIM service, or off (default: https://rim.attestation.nvidia.com).",
+            valueName: "url"))
+    var rim: String?
+
+    @Option(
         name: .customLong("collateral-ca"),
         help: ArgumentHelp(
             "PEM of the authorities of these services (default: the system's).",
@@ -36,7 +42,7 @@ struct CollateralOptions: ParsableArguments {
     /// The flags by the names that they also have in the environment and in files.
     var flags: [String: String?] {
         [
-            "collateral": collateral, "collateral-cache": cache, "pcs": pcs, "kds": kds,
+            "collateral": collateral, "collateral-cache": cache, "pcs": pcs, "kds": kds, "rim": rim,
             "collateral-ca": authorities,
         ]
     }

@@ -25,7 +25,7 @@ def run(context, *words, cache=None, vendors=None, **options):
     command = [context.ratel, *map(str, words), "--json"]
     command += ["--collateral-cache", str(cache or "off")]
     url = vendors.url if vendors else "off"
-    command += ["--pcs", url, "--kds", url]
+    command += ["--pcs", url, "--kds", url, "--rim", url]
     for name, value in options.items():
         command += [f"--{name.replace('_', '-')}", str(value)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
@@ -87,6 +87,32 @@ def test_real_collateral_is_fetched_bundled_and_shown(context):
                 context, "collateral", "show", subject, at=f"{int(late) + 30}-01-01T00:00:00Z",
                 cache=cache)
             assert status == 1 and all("missing" in item for item in items), items
+
+
+def test_a_manifest_is_fetched_by_its_name(context):
+    folder, facts = vector("nvidia", "h100-535-with-vbios-rim")
+    if folder is None:
+        return
+    at, name = facts["verify_at"], "NV_GPU_VBIOS_1010_0200_882_96005E0001"
+    with scratch() as path, Vendors(folder) as vendors:
+        vendors.manifest = name
+        cache = f"{path}/cache"
+        status, items = run(
+            context, "collateral", "fetch", folder, at=at, cache=cache, vendors=vendors)
+        # There is none of the driver in the shared vectors.
+        assert status == 1 and len(items) == 2, items
+        good, missing = items
+        assert good["item"] == f"rim {name}" and "missing" not in good, items
+        assert missing["item"] == "rim NV_GPU_DRIVER_GH100_535.86.09", items
+        # Another manifest under that name is not taken.
+        vendors.manifest = None
+        status, items = run(context, "collateral", "fetch", folder, at=at, cache="off",
+                            vendors=vendors)
+        assert status == 1 and "collateral.other" in items[1]["missing"], items
+        vendors.fault = "signature"
+        status, items = run(context, "collateral", "fetch", folder, at=at, cache="off",
+                            vendors=vendors)
+        assert status == 1 and all("missing" in item for item in items), items
 
 
 def test_each_fault_is_told_and_nothing_bad_is_kept(context):

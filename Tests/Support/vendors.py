@@ -4,7 +4,9 @@ It answers the paths of the vendors with the files of that folder, byte for byte
 be slow, to answer 429 or 500, to cut an answer short, to break a signature, or to serve another.
 """
 
+import base64
 import http.server
+import json
 import pathlib
 import threading
 import time
@@ -17,6 +19,8 @@ class Vendors:
     def __init__(self, folder, ssl=None):
         self.folder, self.fault = pathlib.Path(folder), None
         self.requests = []
+        # The only reference manifest that there is, by its name.
+        self.manifest = None
         service = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -66,6 +70,13 @@ class Vendors:
             return pem(issuer) + pem(self.read("ark.der")), {}
         if path.endswith("/crl"):
             return self.read("crl.der"), {}
+        if path.startswith("/v1/rim/"):
+            manifests = sorted(self.folder.glob("*-rim.swidtag.xml"))
+            name = path.rsplit("/", 1)[1]
+            if not manifests or self.manifest not in (None, name):
+                return None, {}
+            rim = base64.b64encode(manifests[0].read_bytes()).decode()
+            return json.dumps({"id": name, "rim": rim}).encode(), {}
         if path.startswith("/vcek/v1/") and "blSPL=" in query:
             return self.read("vcek.der"), {}
         return None, {}
@@ -102,7 +113,5 @@ class Vendors:
 
 
 def pem(der):
-    import base64
-
     lines = base64.encodebytes(der).decode()
     return f"-----BEGIN CERTIFICATE-----\n{lines}-----END CERTIFICATE-----\n".encode()

@@ -15,13 +15,23 @@ extension EvidenceBundle {
             case .tdx: needsOfQuote
             case nil: []
             }
-        case .nitro, .nvidia, .cca: []
+        case .nvidia: needsOfDevice
+        case .nitro, .cca: []
         case .certificate: needsOfQuote
         }
     }
 
     private var needsOfQuote: [CollateralNeed] {
         (try? CollateralNeed.dcap(file("quote.bin") ?? [])).map { [$0] } ?? []
+    }
+
+    private var needsOfDevice: [CollateralNeed] {
+        guard let pem = file("cert-chain.pem"), let raw = file("report.bin"),
+            let chain = try? Certificate.read(pem: String(decoding: pem, as: UTF8.self)),
+            let report = try? NVIDIAReport(raw, of: .gpu),
+            let device = try? NVIDIADeviceChain(chain.map(\.der), of: .gpu)
+        else { return [] }
+        return CollateralNeed.of(report, chip: device.chip)
     }
 
     private var hclReport: [UInt8] {

@@ -5,13 +5,16 @@ public import RATS
 public struct CollateralRoots: Sendable {
     var intel: [[UInt8]]
     var amd: [SNPProduct: [[UInt8]]]
+    var manifests: [[UInt8]]
 
     /// The vendors' roots, and every other that `policy` accepts.
     public init(policy: AppraisalPolicy? = nil) {
         intel = DCAPRoots.intel
         amd = SNPRoots.amd
+        manifests = NVIDIARoots.nvidia.manifests
         guard case .appraised(let peers) = policy?.peers else { return }
         for peer in peers {
+            manifests += peer.nvidiaGPU?.device.roots.manifests ?? []
             intel += peer.everyTDX.flatMap(\.roots) + (peer.sgx?.roots ?? [])
             for policy in peer.everySNP {
                 for (product, roots) in policy.roots { amd[product, default: []] += roots }
@@ -24,6 +27,7 @@ extension CollateralRoots {
     /// Trusts the keys of `anchors` as well.
     public mutating func trust(_ anchors: TrustAnchors) {
         intel += anchors.pins
+        manifests += anchors.pins
         for product in SNPProduct.allCases { amd[product, default: []] += anchors.pins }
     }
 }
@@ -56,6 +60,9 @@ public struct CheckedCollateral: Sendable {
         case .amd(let product, let isLoaded):
             facts = try CheckedCollateral.amd(
                 endorsements, product, isLoaded, roots.amd[product] ?? [])
+        case .manifest(_, let chip, let version):
+            facts = try CheckedCollateral.manifest(
+                endorsements, chip, version, roots.manifests, now)
         case .vcek(let product, let chip, let tcb):
             facts = try CheckedCollateral.vcek(endorsements, product, chip, tcb)
         }
@@ -201,6 +208,27 @@ public struct CheckedCollateral: Sendable {
         return Facts(
             endorsements: [Endorsement(mediaType: "application/pkix-cert", bytes: found.der)],
             from: found.notBefore, until: found.notAfter)
+    }
+
+    // A version's manifest does not change: it is good for as long as its signer's certificates.
+    private static func manifest(
+        _ endorsements: [Endorsement], _ chip: String, _ version: String, _ roots: [[UInt8]],
+        _ now: Int64
+    ) throws(Refusal) -> Facts {
+        var found = "none"
+        for item in endorsements where item.mediaType == ReferenceManifest.mediaType {
+            let manifest = try ReferenceManifest(item.bytes, for: .gpu)
+            guard manifest.product == chip, manifest.version == version else {
+                found = "\(manifest.product) \(manifest.version)"
+                continue
+            }
+            try manifest.checkTrust(roots, now: now, for: .gpu)
+            let chain = manifest.certificates
+            return Facts(
+                endorsements: [item], from: chain.map(\.notBefore).max() ?? 0,
+                until: chain.map(\.notAfter).min() ?? 0)
+        }
+        throw refusal("collateral.other", "manifest", "\(chip) \(version)", found)
     }
 
     private static func certificates(in endorsements: [Endorsement]) -> [Certificate] {

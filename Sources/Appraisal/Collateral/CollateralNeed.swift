@@ -9,6 +9,9 @@ public enum CollateralNeed: Sendable, Hashable, CustomStringConvertible {
     case vcek(product: SNPProduct, chip: [UInt8], tcb: SNPTCB)
     /// AMD's certificates above it, and the revocation list of the root.
     case amd(product: SNPProduct, isLoaded: Bool)
+    /// The reference manifest of one version of an NVIDIA GPU's driver or VBIOS, by its name at
+    /// NVIDIA's RIM service.
+    case manifest(id: String, chip: String, version: String)
 
     /// A name without anything that tells machines apart but the kind of platform: for logs.
     public var description: String {
@@ -18,6 +21,7 @@ public enum CollateralNeed: Sendable, Hashable, CustomStringConvertible {
             "vcek \(product.rawValue) \(Hex.encode(Array(chip.prefix(4))))"
         case .amd(let product, let isLoaded):
             "amd \(product.rawValue) \(isLoaded ? "vlek" : "vcek")"
+        case .manifest(let id, _, _): "rim \(id)"
         }
     }
 
@@ -32,6 +36,7 @@ public enum CollateralNeed: Sendable, Hashable, CustomStringConvertible {
             return "vcek-\(product.rawValue)-\(hash)-\(parts)"
         case .amd(let product, let isLoaded):
             return "amd-\(product.rawValue)-\(isLoaded ? "vlek" : "vcek")"
+        case .manifest(let id, _, _): return "rim-\(id)"
         }
     }
 
@@ -53,6 +58,12 @@ public enum CollateralNeed: Sendable, Hashable, CustomStringConvertible {
                 let tcb = SNPKeyCertificate(certificate).tcb
             else { return nil }
             self = .vcek(product: product, chip: chip, tcb: tcb)
+        case "rim" where parts.count == 2:
+            guard let bytes = endorsements.first?.bytes,
+                let manifest = try? ReferenceManifest(bytes, for: .gpu)
+            else { return nil }
+            self = .manifest(
+                id: parts[1], chip: manifest.product, version: manifest.version)
         default: return nil
         }
         guard self.fileName == fileName else { return nil }
@@ -61,8 +72,8 @@ public enum CollateralNeed: Sendable, Hashable, CustomStringConvertible {
     /// What `evidence` needs, of what is worth asking a vendor for at the Unix time `now`.
     ///
     /// A quote of Intel's has to lead to one of `roots` already: anybody could have anything
-    /// fetched otherwise. AMD's keys cannot be checked before they are there; whoever fetches limits
-    /// how often.
+    /// fetched otherwise. AMD's keys cannot be checked before they are there; whoever fetches
+    /// limits how often.
     public static func of(
         _ evidence: [Evidence], roots: CollateralRoots, now: Int64
     ) -> [CollateralNeed] {
@@ -83,6 +94,7 @@ public enum CollateralNeed: Sendable, Hashable, CustomStringConvertible {
             case .tdx, .sgx: return (try? dcap(item.bytes)).map { [$0] } ?? []
             case .snp: return (try? snp(item.bytes)) ?? []
             case .tpm: return paravisor(item.bytes)
+            case .nvidiaGPU: return manifests(item.bytes)
             default: return []
             }
         }
@@ -120,6 +132,39 @@ public enum CollateralNeed: Sendable, Hashable, CustomStringConvertible {
     private static func snp(_ bytes: [UInt8]) throws(Refusal) -> [CollateralNeed] {
         let fields = try SNPEvidence.fields(bytes)
         return of(reported: fields.report, fields.certificates)
+    }
+
+    private static func manifests(_ bytes: [UInt8]) -> [CollateralNeed] {
+        guard let fields = try? CBORFields(decoding: bytes, allowed: [1, 2]),
+            let raw = try? fields.bytes(1),
+            let items = try? fields.array(2, limit: NVIDIADeviceChain.sizes.upperBound),
+            let report = try? NVIDIAReport(raw, of: .gpu),
+            let chain = try? NVIDIADeviceChain(items.compactMap(\.byteString), of: .gpu)
+        else { return [] }
+        return of(report, chip: chain.chip)
+    }
+
+    /// The names are those of NVIDIA's RIM service: chip and version of a driver; project, SKUs and
+    /// version without its dots of a VBIOS (as in the file names of nvtrust's samples).
+    static func of(_ report: NVIDIAReport, chip: String) -> [CollateralNeed] {
+        var needs: [CollateralNeed] = []
+        func isPlain(_ text: String) -> Bool {
+            text.utf8.allSatisfy {
+                ($0 >= 0x30 && $0 <= 0x39) || ($0 >= 0x41 && $0 <= 0x5A) || $0 == 0x2E
+            }
+        }
+        if let version = report.driverVersion, isPlain(version) {
+            needs.append(
+                .manifest(id: "NV_GPU_DRIVER_\(chip)_\(version)", chip: chip, version: version))
+        }
+        let claims = report.claims
+        let parts = ["project", "project_sku", "chip_sku"].compactMap { claims[$0]?.shown }
+        if parts.count == 3, parts.allSatisfy(isPlain) {
+            let version = report.vbiosVersion.filter { $0 != "." }
+            let id = "NV_GPU_VBIOS_\(parts.joined(separator: "_"))_\(version)"
+            needs.append(.manifest(id: id, chip: chip, version: report.vbiosVersion))
+        }
+        return needs
     }
 
     // The hardware under a virtual TPM, in the Evidence of an Azure confidential VM.

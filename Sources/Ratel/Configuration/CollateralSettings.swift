@@ -13,6 +13,8 @@ public struct CollateralSettings: Sendable {
     var pcs: WebAddress?
     /// AMD's KDS; nil for none.
     var kds: WebAddress?
+    /// NVIDIA's RIM service; nil for none.
+    var rim: WebAddress?
     /// PEM of those who may vouch for the names of these services; nil for the system's.
     var authorities: String?
 
@@ -21,6 +23,8 @@ public struct CollateralSettings: Sendable {
     static let intelRoot = "https://certificates.trustedservices.intel.com"
     /// AMD's service.
     static let amd = "https://kdsintf.amd.com"
+    /// NVIDIA's service of reference manifests.
+    static let nvidia = "https://rim.attestation.nvidia.com"
     /// Where Linux distributions keep the web's authorities.
     private static let systemAuthorities = [
         "/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt",
@@ -32,6 +36,7 @@ public struct CollateralSettings: Sendable {
         if cache == "off" { cache = nil }
         pcs = try CollateralSettings.address(source["pcs"] ?? CollateralSettings.intel, "pcs")
         kds = try CollateralSettings.address(source["kds"] ?? CollateralSettings.amd, "kds")
+        rim = try CollateralSettings.address(source["rim"] ?? CollateralSettings.nvidia, "rim")
         authorities = source["collateral-ca"]
     }
 
@@ -73,6 +78,9 @@ public struct CollateralSettings: Sendable {
         }
         if let kds {
             sources.append(AMDSource(client: CollateralClient(base: kds, anchors: anchors)))
+        }
+        if let rim {
+            sources.append(NVIDIASource(client: CollateralClient(base: rim, anchors: anchors)))
         }
         var settings = EndorsementStore.Settings(
             sources: sources, folder: folder.map { FolderSource(path: $0) },

@@ -10,14 +10,17 @@ struct AMDSource: CollateralSource {
     var name: String { "kds \(client.base.host)" }
 
     func serves(_ need: CollateralNeed) -> Bool {
-        if case .dcap = need { false } else { true }
+        switch need {
+        case .amd, .vcek: true
+        case .dcap, .manifest: false
+        }
     }
 
     func fetch(
         _ need: CollateralNeed, deadline: UInt64
     ) throws(CollateralFailure) -> RawCollateral {
         switch need {
-        case .dcap: throw CollateralFailure("\(name) has AMD's certificates only")
+        case .dcap, .manifest: throw CollateralFailure("\(name) has AMD's certificates only")
         case .amd(let product, let isLoaded):
             let base = "/\(isLoaded ? "vlek" : "vcek")/v1/\(product.vendorName)"
             let chain = try client.get("\(base)/cert_chain", deadline: deadline).body

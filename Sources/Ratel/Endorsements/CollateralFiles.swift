@@ -29,6 +29,9 @@ enum CollateralFiles {
             ]
         }
         return item.endorsements.map { endorsement in
+            if endorsement.mediaType == EndorsementFolder.manifestType {
+                return ("fetched-rim.swidtag.xml", endorsement.bytes)
+            }
             guard endorsement.mediaType == EndorsementFolder.certificateType,
                 let certificate = try? Certificate(der: endorsement.bytes)
             else { return ("crl.der", endorsement.bytes) }

@@ -37,10 +37,13 @@ struct CollateralTable: Sendable {
     /// A fleet's start in one go; AMD's service answers about one a second and no more.
     static let maximumChipFetches = 32
 
-    /// Whether a vendor may be asked now. A report of AMD's names its chip before anything about
-    /// it can be checked, so that whoever connects could have the service asked for any number.
+    /// Whether a vendor may be asked now. A report of AMD's names its chip, and one of NVIDIA's its
+    /// versions, before they can be checked: whoever connects could have any number asked for.
     mutating func mayAsk(for need: CollateralNeed, _ uptime: UInt64) -> Bool {
-        guard case .vcek = need else { return true }
+        switch need {
+        case .vcek, .manifest: break
+        case .dcap, .amd: return true
+        }
         let earned = Int(min((uptime - min(uptime, earnedAt)) / 1_000_000_000, 1_000))
         if earned > 0 {
             chipFetches = min(CollateralTable.maximumChipFetches, chipFetches + earned)

@@ -387,7 +387,7 @@ extension EndorsementStore.Stock {
         switch need {
         case .dcap: endorsements.removeAll { $0.mediaType == DCAPCollateral.mediaType }
         case .amd: endorsements.removeAll { $0.mediaType == EndorsementFolder.revocationListType }
-        case .vcek: break
+        case .vcek, .manifest: break
         }
     }
 }
