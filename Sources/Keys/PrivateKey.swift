@@ -17,7 +17,8 @@ internal import COpenSSL
         switch curve {
         case .p256: name = "P-256"
         case .p384: name = "P-384"
-        case .rsa: throw KeyError(.unsupported, "private key: RSA keys are not generated")
+        case .rsa, .ed25519:
+            throw KeyError(.unsupported, "private key: only EC keys are generated")
         }
         guard let made = unsafe ratel_EVP_EC_gen(name) else {
             throw KeyError(.library, "private key: generation failed")

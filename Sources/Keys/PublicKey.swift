@@ -8,6 +8,9 @@ internal import COpenSSL
         case p256
         /// ECDSA or ECDH over P-384 (secp384r1).
         case p384
+        /// Ed25519 (RFC 8032): in certificates of others alone, since no signature of that kind is
+        /// checked by these methods.
+        case ed25519
         /// RSA with a modulus of this many bits, 2048 to 8192.
         case rsa(bits: Int)
     }
@@ -75,7 +78,8 @@ internal import COpenSSL
         switch curve {
         case .p256: (size, name) = (32, "1.2.840.10045.3.1.7")
         case .p384: (size, name) = (48, "1.3.132.0.34")
-        case .rsa: throw KeyError(.unsupported, "public key: RSA has no curve")
+        case .rsa, .ed25519:
+            throw KeyError(.unsupported, "public key: not of a curve with two coordinates")
         }
         guard x.count <= size, y.count <= size else {
             throw KeyError(.malformed, "public key: a coordinate is too long")
@@ -151,12 +155,21 @@ internal import COpenSSL
         return verify(signature, message, digest, padding: value)
     }
 
-    /// Bytes in one coordinate of the curve; `nil` for RSA.
+    /// The content of the subjectPublicKey BIT STRING (RFC 5280 section 4.1.2.7): the bare key.
+    public var bare: [UInt8] {
+        var outer = DERReader(spki)
+        guard var inner = try? outer.next(0x30).inside, (try? inner.next(0x30)) != nil,
+            let bits = try? inner.next(0x03)
+        else { return [] }
+        return Array(bits.content.dropFirst())
+    }
+
+    /// Bytes in one coordinate of the curve; `nil` for RSA and Ed25519.
     public var coordinateSize: Int? {
         switch algorithm {
         case .p256: 32
         case .p384: 48
-        case .rsa: nil
+        case .rsa, .ed25519: nil
         }
     }
 
@@ -202,6 +215,7 @@ internal import COpenSSL
             case "secp384r1": return .p384
             default: return nil
             }
+        case EVP_PKEY_ED25519: return .ed25519
         default:
             return nil
         }

@@ -25,15 +25,9 @@ extension EvidenceBundle {
         case .tpm: try TPMBundle(self, anchors, now).authenticate()
         case .nvidia: try DeviceBundle(self, anchors, now).authenticate()
         case .cca: try authenticateToken(anchors)
-        case .certificate: throw unsupported
+        case .certificate:
+            try CertificateBundle(bundle: self, anchors: anchors, now: now).authenticate()
         }
-    }
-
-    private var unsupported: Refusal {
-        Refusal(
-            "evidence.kind.unsupported", .evidence, kind: kind.rawValue, field: "kind",
-            expected: "tdx, sgx, snp, nitro, tpm, nvidia or cca", got: kind.rawValue,
-            remedy: "update Ratel")
     }
 
     private func authenticateQuote(

@@ -53,11 +53,17 @@ struct DCAPChain {
         return leaves[0]
     }
 
-    func read(_ pem: [UInt8], _ name: String) throws(Refusal) -> [Certificate] {
+    /// PEM as it should be: C strings of some platforms' tools carry their end along, and some put
+    /// no line break between two certificates.
+    static func text(_ pem: [UInt8]) -> String {
         var bytes = pem
-        // C strings of some platforms' tools carry their end along.
         while bytes.last == 0 { bytes.removeLast() }
-        guard let certificates = try? Certificate.read(pem: String(decoding: bytes, as: UTF8.self)),
+        return String(decoding: bytes, as: UTF8.self).replacing(
+            "-----END CERTIFICATE----------BEGIN", with: "-----END CERTIFICATE-----\n-----BEGIN")
+    }
+
+    func read(_ pem: [UInt8], _ name: String) throws(Refusal) -> [Certificate] {
+        guard let certificates = try? Certificate.read(pem: DCAPChain.text(pem)),
             (1...DCAPChain.maximumCertificates).contains(certificates.count)
         else { throw chainRefusal("chain.malformed", name + " as PEM", "something else") }
         return certificates
