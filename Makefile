@@ -10,7 +10,7 @@ SECONDS ?= 60
 # Outside the repository: gigabytes that outlive a clean build.
 RATEL_LAB ?= $(HOME)/.cache/ratel-lab
 
-.PHONY: help deps build release demo test sanitize fuzz vllm tidy format clean
+.PHONY: help deps build release demo test sanitize fuzz differential vllm tidy format clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -57,6 +57,10 @@ sanitize: deps
 ## make fuzz       each parser under libFuzzer for SECONDS (60)
 fuzz: deps
 	python3 Tests/Fuzz/fuzz.py $(SECONDS)
+
+## make differential   TDX and SGX verdicts beside dcap-qvl's, on 2,500 mutated cases
+differential: build $(PYTHON)
+	$(PYTHON) Tests/Differential/quotes.py .build/debug/ratel 2500
 
 ## make tidy       holds the layout to its rules
 tidy:

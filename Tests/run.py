@@ -19,7 +19,8 @@ def main():
         "swift": swift_tests,
         "tidy": lambda: script("Tests/Tidy/test_tidy.py", "Tests/Tidy/tidy.py"),
         "differential": lambda: script(
-            ("Tests/Differential/differential.py", BUILD / "debug" / "HTTPProbe")
+            ("Tests/Differential/differential.py", BUILD / "debug" / "HTTPProbe"),
+            ("Tests/Differential/quotes.py", BUILD / "debug" / "ratel", 200),
         ),
         "scenarios": lambda: script(("Tests/Scenarios/run.py", BUILD / "debug" / "ratel")),
         "evidence": lambda: script(

@@ -28,7 +28,7 @@ enum CCCEvidence {
             formula: "report_data = SHA-256(claims), pubkey-hash = hash of SubjectPublicKeyInfo")
     }
 
-    // `pubkey-hash` is CBOR in a byte string: [algorithm of RFC 9054 or the registry's number, hash].
+    // `pubkey-hash` is CBOR in a byte string: [number of the hash algorithm, hash].
     private static func checkKey(
         _ claims: [UInt8], _ certificate: Certificate
     ) throws(Refusal) {
