@@ -25,6 +25,7 @@ def main():
         "scenarios": lambda: script(("Tests/Scenarios/run.py", BUILD / "debug" / "ratel")),
         "evidence": lambda: script(
             ("Tests/Evidence/run.py", BUILD / "debug" / "ratel"),
+            ("Tests/Evidence/tiers.py", BUILD / "debug" / "ratel"),
             ("Tests/Evidence/transcripts.py", BUILD / "debug" / "ratel"),
         ),
         "end-to-end": lambda: script(("Tests/EndToEnd/run.py", BUILD / "debug" / "ratel")),

@@ -112,6 +112,7 @@ public enum Appraiser {
         configuration sent: [UInt8],
         policy: AppraisalPolicy,
         now: Int64,
+        tier: AttestationResult.Tier = .session,
         activations: [Activation] = []
     ) throws(Refusal) -> Outcome {
         guard let configuration = JSONParser.parse(sent),
@@ -143,6 +144,7 @@ public enum Appraiser {
                 evidence: authentic,
                 endorsements: endorsements,
                 configuration: configuration,
+                tier: tier,
                 now: now,
                 activations: activations
             )
@@ -152,7 +154,7 @@ public enum Appraiser {
                 return .admitted(
                     AttestationResult(
                         peer: peer.name,
-                        tier: peer.tier,
+                        tier: tier,
                         policyDigest: policy.digest,
                         evidence: authentic,
                         configuration: sent,

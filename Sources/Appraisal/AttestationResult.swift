@@ -7,8 +7,18 @@ public import RATS
 public struct AttestationResult: Sendable {
     /// The name of the part of the policy that admitted the peer.
     public let peer: String
+    /// What ties the Evidence down: protocol.md, "Tiers".
+    public enum Tier: String, Sendable, CaseIterable {
+        /// One connection.
+        case session
+        /// The key of a certificate, and no connection.
+        case `static`
+        /// Nothing: a file, whose freshness is the matter of whoever reads it.
+        case none
+    }
+
     /// What ties the Evidence down.
-    public let tier: PeerPolicy.Tier
+    public let tier: Tier
     /// SHA-384 of the policy, 48 bytes.
     public let policyDigest: [UInt8]
     /// Each piece of Evidence with its claims.

@@ -13,6 +13,7 @@ struct PeerAppraisal {
     let evidence: [AuthenticEvidence]
     let endorsements: [Endorsement]
     let configuration: JSONValue
+    let tier: AttestationResult.Tier
     let now: Int64
     let activations: [Activation]
 
@@ -127,16 +128,16 @@ struct PeerAppraisal {
         }
     }
 
+    // Session Evidence is worth more than static; static is never enough where session is asked.
     private func checkTier() throws(Refusal) {
-        guard peer.tier == .session else {
-            throw refusal(
-                "policy.tier.mismatch",
-                "tier",
-                peer.tier.rawValue,
-                "session",
-                "write `tier: session` for peers that take part in the exchange"
-            )
-        }
+        guard peer.tier == .session, tier == .static else { return }
+        throw refusal(
+            "policy.tier.mismatch",
+            "tier",
+            "session: Evidence over this very connection",
+            "static: Evidence over a key, wherever that is used",
+            "connect through Ratel on both sides, or write `tier: static`"
+        )
     }
 
     // Exactly what is required: Evidence left out and Evidence slipped in are both refused.

@@ -84,8 +84,8 @@ struct PolicyTests {
             ("version: 1\npeers: [{name: a, simulated: yes}]", "policy.value.refused"),
             ("version: 1\npeers: [{name: \"a b\", simulated: true}]", "policy.value.refused"),
             (
-                "version: 1\npeers: [{name: a, simulated: true, tier: static}]",
-                "policy.tier.unsupported"
+                "version: 1\npeers: [{name: a, simulated: true, tier: none}]",
+                "policy.value.refused"
             ),
             (
                 "version: 1\npeers: [{name: a, simulated: true, max_age: 300}]",

@@ -36,7 +36,7 @@ struct CertificateBundle {
         return findings
     }
 
-    private func certificate() throws(Refusal) -> Certificate {
+    func certificate() throws(Refusal) -> Certificate {
         do throws(KeyError) {
             if let der = bundle.file("cert.der") { return try Certificate(der: der) }
             let pem = bundle.file("cert.pem") ?? []

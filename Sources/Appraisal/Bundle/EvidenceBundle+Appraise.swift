@@ -10,13 +10,14 @@ extension EvidenceBundle {
         _ policy: AppraisalPolicy, anchors: TrustAnchors = TrustAnchors(), covering: [UInt8]?,
         now: Int64
     ) throws(Refusal) -> AttestationResult {
-        let (evidence, endorsements) = try authentic()
+        let (evidence, endorsements) = try authentic(now)
         if let covering {
             try EvidenceBundle.check(evidence.claims, kind, covers: covering)
         }
         let outcome = try Appraiser.decide(
             [evidence], endorsements: endorsements, configuration: Array("{}".utf8),
-            policy: policy.trusting(anchors), now: now)
+            policy: policy.trusting(anchors), now: now,
+            tier: kind == .certificate ? .static : .none)
         guard case .admitted(let result) = outcome else {
             throw Refusal(
                 "tpm.activation.offline", .policy, kind: "tpm", field: "credential activation",
@@ -27,7 +28,7 @@ extension EvidenceBundle {
     }
 
     /// The bundle as Evidence of a connection would be, once its own signatures hold.
-    private func authentic() throws(Refusal) -> (AuthenticEvidence, [Endorsement]) {
+    private func authentic(_ now: Int64) throws(Refusal) -> (AuthenticEvidence, [Endorsement]) {
         switch kind {
         case .tdx, .sgx:
             let bytes = try required("quote.bin", "a quote")
@@ -54,7 +55,29 @@ extension EvidenceBundle {
                     format: .nitro, index: 0, claims: nitro.document.claims, detail: .nitro(nitro)),
                 []
             )
-        case .tpm, .nvidia, .cca, .certificate:
+        case .certificate:
+            let leaf = try AttestedLeaf(
+                try CertificateBundle(bundle: self, anchors: TrustAnchors(), now: now)
+                    .certificate(), now: now)
+            // Of several forms in one certificate, all of which are of its key, the first counts.
+            let carried = leaf.carried[0]
+            switch carried.content {
+            case .quote(let quote, let bytes):
+                try quote.checkSignatures()
+                return (
+                    AuthenticEvidence(
+                        format: quote.isTDX ? .tdx : .sgx, index: 0, claims: quote.claims,
+                        detail: .dcap(
+                            DCAPEvidence(bytes: bytes, quote: quote, collateral: collateral))), []
+                )
+            case .nitro(let nitro):
+                return (
+                    AuthenticEvidence(
+                        format: .nitro, index: 0, claims: nitro.document.claims,
+                        detail: .nitro(nitro)), []
+                )
+            }
+        case .tpm, .nvidia, .cca:
             throw Refusal(
                 "evidence.policy.unsupported", .evidence, kind: kind.rawValue, field: "policy",
                 expected: "a quote, report or document of tdx, sgx, snp or nitro",

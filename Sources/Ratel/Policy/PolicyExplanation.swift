@@ -25,7 +25,11 @@ public enum PolicyExplanation {
         var lines = ["\(peer.name):"]
         let formats = peer.require.sorted { $0.key.rawValue < $1.key.rawValue }
         let counts = formats.map { "\($0.value) × \($0.key.rawValue)" }.joined(separator: ", ")
-        lines.append("  presents exactly \(counts), bound to the connection")
+        let tie =
+            peer.tier == .session
+            ? "bound to the connection"
+            : "bound to a certificate's key at least: a stolen key passes for the machine"
+        lines.append("  presents exactly \(counts), \(tie)")
         lines.append("  is good for \(peer.maxAge) s")
         if peer.simulated {
             lines.append("  MAY BE SIMULATED: a software key is accepted, which proves nothing")

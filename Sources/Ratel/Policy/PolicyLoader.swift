@@ -89,14 +89,6 @@ public struct PolicyLoader {
             ]
         )
         let tier = try fields["tier"]?.word(PeerPolicy.Tier.self) ?? .session
-        guard tier == .session else {
-            throw node.refusal(
-                "policy.tier.unsupported",
-                expected: "tier: session",
-                got: "static",
-                remedy: "the static tier is not appraised yet"
-            )
-        }
         let simulated = try fields["simulated"]?.flag() ?? false
         let require = try self.require(fields["require"], simulated: simulated, of: node)
         let tpm = try fields["tpm"].map { node throws(Refusal) in
