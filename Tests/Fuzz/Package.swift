@@ -51,6 +51,7 @@ let package = Package(
         fuzzer("FuzzRIM", ["Appraisal", "RATS", "Keys"]),
         fuzzer("FuzzOCSP", ["Keys", "FuzzCertificates"]),
         fuzzer("FuzzCCA", ["Appraisal", "RATS", "Keys"]),
+        fuzzer("FuzzBundle", ["Appraisal", "RATS", "Keys", "FuzzCertificates"]),
         fuzzer("FuzzPolicy", ["Policy", "Appraisal"]),
     ]
 )
