@@ -10,7 +10,7 @@ SECONDS ?= 60
 # Outside the repository: gigabytes that outlive a clean build.
 RATEL_LAB ?= $(HOME)/.cache/ratel-lab
 
-.PHONY: help deps build release demo test sanitize fuzz differential vllm tidy format clean
+.PHONY: help deps build release demo test sanitize fuzz differential bench-verify vllm tidy format clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -61,6 +61,11 @@ fuzz: deps
 ## make differential   TDX and SGX verdicts beside dcap-qvl's, on 2,500 mutated cases
 differential: build $(PYTHON)
 	$(PYTHON) Tests/Differential/quotes.py .build/debug/ratel 2500
+
+## make bench-verify   what verifying Evidence costs, beside dcap-qvl
+bench-verify: deps $(PYTHON)
+	swift build -c release --product EvidenceBench
+	$(PYTHON) Tests/EvidenceBench/run.py .build/release/EvidenceBench
 
 ## make tidy       holds the layout to its rules
 tidy:

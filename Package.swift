@@ -73,6 +73,11 @@ let package = Package(
             name: "HTTPProbe", dependencies: ["HTTP"], path: "Tests/HTTPProbe",
             swiftSettings: strict),
 
+        // Times the verification of Evidence; no part of the product.
+        .executableTarget(
+            name: "EvidenceBench", dependencies: ["Appraisal"], path: "Tests/EvidenceBench",
+            exclude: ["run.py"], swiftSettings: strict),
+
         tests("BytesTests", ["Bytes"]),
         tests("HTTPTests", ["HTTP", "Bytes"]),
         tests("KeysTests", ["Keys", "Bytes"]),

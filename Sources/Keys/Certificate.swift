@@ -43,7 +43,11 @@ internal import COpenSSL
             guard let key = unsafe X509_get_pubkey(made) else {
                 throw KeyError(.unsupported, "certificate: unreadable public key")
             }
-            publicKey = try unsafe PublicKey(owning: key)
+            // The certificate's own encoding, which is DER as the whole is.
+            let encoded = unsafe X509_get_X509_PUBKEY(made).flatMap { info in
+                unsafe Library.encode { unsafe i2d_X509_PUBKEY(info, $0) }
+            }
+            publicKey = try unsafe PublicKey(owning: key, encoded: encoded)
             notBefore = try unsafe Certificate.time(X509_get0_notBefore(made))
             notAfter = try unsafe Certificate.time(X509_get0_notAfter(made))
         } catch {
@@ -84,7 +88,7 @@ internal import COpenSSL
             throw KeyError(.malformed, "certificate: over \(limit) blocks")
         }
         var certificates: [Certificate] = []
-        for block in blocks { certificates.append(try Certificate(der: block)) }
+        for block in blocks { certificates.append(try CertificateMemory.certificate(block)) }
         return certificates
     }
 

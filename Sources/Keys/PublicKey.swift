@@ -58,10 +58,11 @@ internal import COpenSSL
         self.algorithm = algorithm
     }
 
-    /// Takes over a reference to a key of the library.
-    @unsafe init(owning made: OpaquePointer) throws(KeyError) {
+    /// Takes over a reference to a key of the library; `encoded` is its SubjectPublicKeyInfo where
+    /// it is at hand, since the library's encoder takes longer than checking a signature.
+    @unsafe init(owning made: OpaquePointer, encoded: [UInt8]? = nil) throws(KeyError) {
         guard let algorithm = unsafe PublicKey.algorithm(of: made),
-            let spki = unsafe Library.encode({ unsafe i2d_PUBKEY(made, $0) })
+            let spki = unsafe encoded ?? Library.encode({ unsafe i2d_PUBKEY(made, $0) })
         else {
             unsafe EVP_PKEY_free(made)
             throw KeyError(.unsupported, "public key: not P-256, P-384 or RSA of 2048 to 8192 bits")
