@@ -26,6 +26,7 @@ def main():
         "evidence": lambda: script(
             ("Tests/Evidence/run.py", BUILD / "debug" / "ratel"),
             ("Tests/Evidence/tiers.py", BUILD / "debug" / "ratel"),
+            ("Tests/Evidence/worst.py", BUILD / "debug" / "ratel"),
             ("Tests/Evidence/transcripts.py", BUILD / "debug" / "ratel"),
         ),
         "end-to-end": lambda: script(("Tests/EndToEnd/run.py", BUILD / "debug" / "ratel")),

@@ -81,12 +81,9 @@ internal import COpenSSL
 
     /// Every certificate in a PEM text, at least one and at most `limit`.
     public static func read(pem: String, limit: Int = 64) throws(KeyError) -> [Certificate] {
-        let blocks = try PEM.decode(pem, label: "CERTIFICATE")
-        guard !blocks.isEmpty else { throw KeyError(.malformed, "certificate: no PEM block") }
         // A bundle of manufacturers' roots has some tens; a web bundle is a mistake here.
-        guard blocks.count <= limit else {
-            throw KeyError(.malformed, "certificate: over \(limit) blocks")
-        }
+        let blocks = try PEM.decode(pem, label: "CERTIFICATE", limit: limit)
+        guard !blocks.isEmpty else { throw KeyError(.malformed, "certificate: no PEM block") }
         var certificates: [Certificate] = []
         for block in blocks { certificates.append(try CertificateMemory.certificate(block)) }
         return certificates

@@ -1,10 +1,12 @@
 /// Textual encoding of certificates and keys, RFC 7468, read strictly.
 public enum PEM {
-    /// The bytes of every block labelled `label`, in order.
+    /// The bytes of every block labelled `label`, in order, at most `limit`.
     ///
     /// Errors: `malformed` for a block that is not closed or not base64. Text between blocks is
     /// allowed, as RFC 7468 section 5.2 does for explanatory text.
-    public static func decode(_ text: String, label: String) throws(KeyError) -> [[UInt8]] {
+    public static func decode(
+        _ text: String, label: String, limit: Int = .max
+    ) throws(KeyError) -> [[UInt8]] {
         var blocks: [[UInt8]] = []
         var body: [UInt8]?
         let lines = text.utf8.split(omittingEmptySubsequences: false) { $0 == 10 }
@@ -20,6 +22,9 @@ public enum PEM {
             } else if trimmed == "-----END\(squeezed)-----" {
                 guard let finished = body, let bytes = Base64.decode(finished) else {
                     throw KeyError(.malformed, "PEM: the \(label) block is not base64")
+                }
+                guard blocks.count < limit else {
+                    throw KeyError(.malformed, "PEM: over \(limit) blocks")
                 }
                 blocks.append(bytes)
                 body = nil
