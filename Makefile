@@ -63,6 +63,7 @@ differential: build $(PYTHON)
 	$(PYTHON) Tests/Differential/quotes.py .build/debug/ratel 2500
 
 ## make bench-verify   what verifying Evidence costs, beside dcap-qvl
+bench-verify: PACKAGES += valgrind
 bench-verify: deps $(PYTHON)
 	swift build -c release --product EvidenceBench
 	$(PYTHON) Tests/EvidenceBench/run.py .build/release/EvidenceBench

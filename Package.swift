@@ -75,7 +75,7 @@ let package = Package(
 
         // Times the verification of Evidence; no part of the product.
         .executableTarget(
-            name: "EvidenceBench", dependencies: ["Appraisal"], path: "Tests/EvidenceBench",
+            name: "EvidenceBench", dependencies: ["Appraisal", "Keys"], path: "Tests/EvidenceBench",
             exclude: ["run.py"], swiftSettings: strict),
 
         tests("BytesTests", ["Bytes"]),

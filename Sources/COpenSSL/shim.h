@@ -15,6 +15,7 @@
 #include <openssl/objects.h>
 #include <openssl/ocsp.h>
 #include <openssl/param_build.h>
+#include <openssl/params.h>
 #include <openssl/pem.h>
 #include <openssl/rand.h>
 #include <openssl/rsa.h>
@@ -66,6 +67,22 @@ static inline int ratel_sk_X509_CRL_push(STACK_OF(X509_CRL) *s, X509_CRL *c) {
     return sk_X509_CRL_push(s, c);
 }
 static inline void ratel_sk_X509_CRL_free(STACK_OF(X509_CRL) *s) { sk_X509_CRL_free(s); }
+// A public key from an uncompressed point, which is checked to lie on the curve; NULL if not.
+static inline EVP_PKEY *ratel_EVP_PKEY_from_point(
+    const char *curve, const unsigned char *point, size_t size) {
+    OSSL_PARAM parameters[3] = {
+        OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, (char *)curve, 0),
+        OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, (void *)point, size),
+        OSSL_PARAM_construct_end(),
+    };
+    EVP_PKEY *key = NULL;
+    EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_name(NULL, "EC", NULL);
+    if (context != NULL && EVP_PKEY_fromdata_init(context) == 1) {
+        if (EVP_PKEY_fromdata(context, &key, EVP_PKEY_PUBLIC_KEY, parameters) != 1) key = NULL;
+    }
+    EVP_PKEY_CTX_free(context);
+    return key;
+}
 static inline int ratel_X509_NAME_print(BIO *b, const X509_NAME *n) {
     return X509_NAME_print_ex(b, n, 0, XN_FLAG_RFC2253);
 }

@@ -1,3 +1,4 @@
+internal import Bytes
 internal import COpenSSL
 
 /// An X.509 certificate, RFC 5280.
@@ -21,6 +22,8 @@ internal import COpenSSL
 
     // Immutable once made; OpenSSL locks what it caches inside, so it may cross threads.
     let certificate: OpaquePointer
+    // Worked out once: a root stands in many chains.
+    private let selfSigned = Locked<Bool?>(nil)
 
     /// Reads one DER certificate with no trailing bytes, of at most 256 KiB.
     ///
@@ -81,11 +84,18 @@ internal import COpenSSL
 
     /// Every certificate in a PEM text, at least one and at most `limit`.
     public static func read(pem: String, limit: Int = 64) throws(KeyError) -> [Certificate] {
+        try read(pem: Array(pem.utf8), limit: limit)
+    }
+
+    /// The same of a text's bytes.
+    public static func read(pem: [UInt8], limit: Int = 64) throws(KeyError) -> [Certificate] {
+        if let known = CertificateMemory.certificates(pem), known.count <= limit { return known }
         // A bundle of manufacturers' roots has some tens; a web bundle is a mistake here.
         let blocks = try PEM.decode(pem, label: "CERTIFICATE", limit: limit)
         guard !blocks.isEmpty else { throw KeyError(.malformed, "certificate: no PEM block") }
         var certificates: [Certificate] = []
         for block in blocks { certificates.append(try CertificateMemory.certificate(block)) }
+        CertificateMemory.keep(certificates, pem: pem)
         return certificates
     }
 
@@ -135,8 +145,13 @@ internal import COpenSSL
 
     /// Whether the certificate is signed by its own key.
     public var isSelfSigned: Bool {
-        defer { Library.clearErrors() }
-        return unsafe X509_self_signed(certificate, 1) == 1
+        selfSigned.withLock { known in
+            if let known { return known }
+            defer { Library.clearErrors() }
+            let isSigned = unsafe X509_self_signed(certificate, 1) == 1
+            known = isSigned
+            return isSigned
+        }
     }
 
     @unsafe private static func bytes(_ string: UnsafePointer<ASN1_STRING>) -> [UInt8] {

@@ -35,10 +35,17 @@ public enum CertificateChain {
     ) throws(KeyError) {
         defer { Library.clearErrors() }
         guard !anchors.isEmpty else { throw KeyError(.chain, "certificate: no anchor to trust") }
+        // A name is checked each time: servers on the web are met once in a while.
+        let key =
+            options.serverName == nil
+            ? ChainMemory.key(leaf, intermediates, anchors, options) : nil
+        if let key, ChainMemory.holds(key, at: now) { return }
         let failed = KeyError(.library, "certificate: validation could not run")
         guard let store = unsafe X509_STORE_new() else { throw failed }
         defer { unsafe X509_STORE_free(store) }
-        for anchor in anchors {
+        // An anchor that names itself as its issuer is one only if it signed itself: roots that a
+        // peer sends are known by their key alone.
+        for anchor in anchors where anchor.subject != anchor.issuer || anchor.isSelfSigned {
             guard unsafe X509_STORE_add_cert(store, anchor.certificate) == 1 else { throw failed }
         }
         guard let untrusted = unsafe ratel_sk_X509_new() else { throw failed }
@@ -46,7 +53,14 @@ public enum CertificateChain {
         for certificate in intermediates {
             unsafe ratel_sk_X509_push(untrusted, certificate.certificate)
         }
-        let lists = try unsafe revocationLists(options.revocationLists, into: store)
+        var lists: [RevocationList] = []
+        for der in options.revocationLists {
+            let list = try RevocationList.read(der)
+            guard unsafe X509_STORE_add_crl(store, list.list) == 1 else {
+                throw KeyError(.library, "revocation list: cannot be used")
+            }
+            lists.append(list)
+        }
         guard let context = unsafe X509_STORE_CTX_new() else { throw failed }
         defer { unsafe X509_STORE_CTX_free(context) }
         guard unsafe X509_STORE_CTX_init(context, store, leaf.certificate, untrusted) == 1,
@@ -54,8 +68,8 @@ public enum CertificateChain {
         else { throw failed }
         unsafe X509_VERIFY_PARAM_set_time(parameters, time_t(now))
         unsafe X509_VERIFY_PARAM_set_depth(parameters, 8)
-        var flags = UInt(X509_V_FLAG_PARTIAL_CHAIN | X509_V_FLAG_CHECK_SS_SIGNATURE)
-        if lists { flags |= UInt(X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL) }
+        var flags = UInt(X509_V_FLAG_PARTIAL_CHAIN)
+        if !lists.isEmpty { flags |= UInt(X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL) }
         unsafe X509_VERIFY_PARAM_set_flags(parameters, flags)
         if let name = options.serverName {
             let isAddress = unsafe X509_VERIFY_PARAM_set1_ip_asc(parameters, name) == 1
@@ -81,26 +95,7 @@ public enum CertificateChain {
             let reason: KeyError.Reason = code == X509_V_ERR_CERT_REVOKED ? .revoked : .chain
             throw unsafe KeyError(reason, "certificate: \(words(code)) (depth \(depth))")
         }
-    }
-
-    @unsafe private static func revocationLists(
-        _ lists: [[UInt8]],
-        into store: OpaquePointer
-    ) throws(KeyError) -> Bool {
-        for list in lists {
-            let made = unsafe Library.decode(
-                list,
-                { unsafe d2i_X509_CRL(nil, $0, $1) },
-                free: { unsafe X509_CRL_free($0) }
-            )
-            guard let made = unsafe made else {
-                throw KeyError(.malformed, "revocation list: not strictly one DER list")
-            }
-            let added = unsafe X509_STORE_add_crl(store, made)
-            unsafe X509_CRL_free(made)
-            guard added == 1 else { throw KeyError(.library, "revocation list: cannot be used") }
-        }
-        return !lists.isEmpty
+        if let key { unsafe ChainMemory.keep(key, context, lists: lists) }
     }
 
     @unsafe private static func words(_ code: Int32) -> String {

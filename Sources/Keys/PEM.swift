@@ -7,19 +7,33 @@ public enum PEM {
     public static func decode(
         _ text: String, label: String, limit: Int = .max
     ) throws(KeyError) -> [[UInt8]] {
+        try decode(Array(text.utf8), label: label, limit: limit)
+    }
+
+    /// The same of a text's bytes.
+    public static func decode(
+        _ text: [UInt8], label: String, limit: Int = .max
+    ) throws(KeyError) -> [[UInt8]] {
+        let squeezed = label.filter { $0 != " " }
+        let (begin, end) = (
+            Array("-----BEGIN\(squeezed)-----".utf8), Array("-----END\(squeezed)-----".utf8)
+        )
         var blocks: [[UInt8]] = []
         var body: [UInt8]?
-        let lines = text.utf8.split(omittingEmptySubsequences: false) { $0 == 10 }
-        for line in lines {
-            let trimmed = String(
-                decoding: line.filter { $0 != 13 && $0 != 32 && $0 != 9 },
-                as: UTF8.self
-            )
-            let squeezed = label.filter { $0 != " " }
-            if trimmed == "-----BEGIN\(squeezed)-----" {
+        var line: [UInt8] = []
+        var offset = 0
+        while offset <= text.count {
+            line.removeAll(keepingCapacity: true)
+            while offset < text.count, text[offset] != 10 {
+                let byte = text[offset]
+                if byte != 13, byte != 32, byte != 9 { line.append(byte) }
+                offset += 1
+            }
+            offset += 1
+            if line.first == UInt8(ascii: "-"), line == begin {
                 guard body == nil else { throw KeyError(.malformed, "PEM: a block inside a block") }
                 body = []
-            } else if trimmed == "-----END\(squeezed)-----" {
+            } else if line.first == UInt8(ascii: "-"), line == end {
                 guard let finished = body, let bytes = Base64.decode(finished) else {
                     throw KeyError(.malformed, "PEM: the \(label) block is not base64")
                 }
@@ -29,7 +43,7 @@ public enum PEM {
                 blocks.append(bytes)
                 body = nil
             } else if body != nil {
-                body?.append(contentsOf: trimmed.utf8)
+                body?.append(contentsOf: line)
             }
         }
         guard body == nil else { throw KeyError(.malformed, "PEM: the \(label) block has no end") }
@@ -68,24 +82,26 @@ public enum Base64 {
     /// The bytes of padded characters without line breaks, else `nil`; unused bits must be zero.
     public static func decode(_ characters: [UInt8]) -> [UInt8]? {
         guard characters.count.isMultiple(of: 4) else { return nil }
+        var pads = 0
+        while pads < 2, pads < characters.count, characters[characters.count - 1 - pads] == padding
+        {
+            pads += 1
+        }
         var bytes: [UInt8] = []
+        bytes.reserveCapacity(characters.count / 4 * 3)
         for start in stride(from: 0, to: characters.count, by: 4) {
-            var group = Array(characters[start..<start + 4])
-            let last = start + 4 == characters.count
-            var pads = 0
-            while last, pads < 2, group.last == padding {
-                group.removeLast()
-                pads += 1
-            }
+            let isLast = start + 4 == characters.count
+            let missing = isLast ? pads : 0
             var bits: UInt32 = 0
-            for character in group {
-                guard let value = values[character] else { return nil }
+            for character in characters[start..<start + 4 - missing] {
+                let value = values[Int(character)]
+                guard value < 64 else { return nil }
                 bits = bits << 6 | UInt32(value)
             }
-            bits <<= UInt32(6 * pads)
-            let unused: UInt32 = pads == 2 ? 0xFFFF : pads == 1 ? 0xFF : 0
+            bits <<= UInt32(6 * missing)
+            let unused: UInt32 = missing == 2 ? 0xFFFF : missing == 1 ? 0xFF : 0
             guard bits & unused == 0 else { return nil }
-            for place in 0..<(3 - pads) {
+            for place in 0..<(3 - missing) {
                 bytes.append(UInt8(truncatingIfNeeded: bits >> UInt32(16 - 8 * place)))
             }
         }
@@ -114,7 +130,10 @@ public enum Base64 {
     private static let alphabet = Array(
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8
     )
-    private static let values = Dictionary(
-        uniqueKeysWithValues: alphabet.enumerated().map { ($1, UInt8($0)) }
-    )
+    // The value of each character; 64 and up for those that are none.
+    private static let values: [UInt8] = {
+        var values = [UInt8](repeating: 0xFF, count: 256)
+        for (value, character) in alphabet.enumerated() { values[Int(character)] = UInt8(value) }
+        return values
+    }()
 }

@@ -3,7 +3,7 @@ internal import COpenSSL
 /// A public key, RSA or elliptic curve, from its SubjectPublicKeyInfo (RFC 5280 section 4.1.2.7).
 @safe public final class PublicKey: @unchecked Sendable {
     /// What kind of key this is.
-    public enum Algorithm: Sendable, Equatable {
+    public enum Algorithm: Sendable, Hashable {
         /// ECDSA or ECDH over P-256 (secp256r1).
         case p256
         /// ECDSA or ECDH over P-384 (secp384r1).
@@ -33,6 +33,12 @@ internal import COpenSSL
 
     /// Reads a DER SubjectPublicKeyInfo that has no trailing bytes.
     public init(spki: [UInt8]) throws(KeyError) {
+        if let (curve, point) = PublicKey.point(in: spki) {
+            unsafe key = try PublicKey.key(curve, point)
+            self.spki = spki
+            algorithm = curve
+            return
+        }
         // 1 KiB holds an 8192-bit RSA key with its 38 bytes of framing; 64 spare.
         guard spki.count <= 1024 + 128 else { throw KeyError(.malformed, "public key: too long") }
         let made = unsafe Library.decode(
@@ -74,27 +80,15 @@ internal import COpenSSL
 
     /// A P-256 or P-384 key from its affine coordinates, padded on the left as needed.
     public convenience init(curve: Algorithm, x: [UInt8], y: [UInt8]) throws(KeyError) {
-        let size: Int
-        let name: String
-        switch curve {
-        case .p256: (size, name) = (32, "1.2.840.10045.3.1.7")
-        case .p384: (size, name) = (48, "1.3.132.0.34")
-        case .rsa, .ed25519:
+        guard let (size, prefix) = PublicKey.prefixes[curve] else {
             throw KeyError(.unsupported, "public key: not of a curve with two coordinates")
         }
         guard x.count <= size, y.count <= size else {
             throw KeyError(.malformed, "public key: a coordinate is too long")
         }
         let zeros = [UInt8](repeating: 0, count: size)
-        let point = [4] + zeros.dropFirst(x.count) + x + zeros.dropFirst(y.count) + y
-        try self.init(
-            spki: DER.sequence([
-                DER.sequence([
-                    DER.objectIdentifier("1.2.840.10045.2.1"), DER.objectIdentifier(name),
-                ]),
-                DER.bitString(point),
-            ])
-        )
+        let point = zeros.dropFirst(x.count) + x + zeros.dropFirst(y.count) + y
+        try self.init(spki: prefix + point)
     }
 
     /// An RSA key from its modulus and exponent, both big-endian.
@@ -197,6 +191,46 @@ internal import COpenSSL
             message,
             message.count
         ) == 1
+    }
+
+    /// What stands before the coordinates in the only DER form of a key on the curve, with an
+    /// uncompressed point (RFC 5480 section 2), and the bytes of a coordinate.
+    private static let prefixes: [Algorithm: (size: Int, prefix: [UInt8])] = [
+        .p256: (32, prefix("1.2.840.10045.3.1.7", size: 32)),
+        .p384: (48, prefix("1.3.132.0.34", size: 48)),
+    ]
+
+    private static func prefix(_ curve: String, size: Int) -> [UInt8] {
+        let whole = DER.sequence([
+            DER.sequence([
+                DER.objectIdentifier("1.2.840.10045.2.1"), DER.objectIdentifier(curve),
+            ]),
+            DER.bitString([4] + [UInt8](repeating: 0, count: 2 * size)),
+        ])
+        return Array(whole.dropLast(2 * size))
+    }
+
+    /// The uncompressed point in a key that is encoded as `prefixes` say; nil for all others.
+    private static func point(in spki: [UInt8]) -> (Algorithm, [UInt8])? {
+        for (curve, layout) in prefixes
+        where spki.count == layout.prefix.count + 2 * layout.size
+            && spki.starts(with: layout.prefix)
+        {
+            return (curve, Array(spki.suffix(2 * layout.size + 1)))
+        }
+        return nil
+    }
+
+    // Without the library's decoder, which takes longer than checking a signature.
+    @unsafe private static func key(
+        _ curve: Algorithm, _ point: [UInt8]
+    ) throws(KeyError) -> OpaquePointer {
+        defer { Library.clearErrors() }
+        let name = curve == .p256 ? "prime256v1" : "secp384r1"
+        guard let made = unsafe ratel_EVP_PKEY_from_point(name, point, point.count) else {
+            throw KeyError(.malformed, "public key: not a point of its curve")
+        }
+        return unsafe made
     }
 
     @unsafe private static func algorithm(of key: OpaquePointer) -> Algorithm? {

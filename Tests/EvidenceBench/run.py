@@ -1,10 +1,13 @@
-"""Prints what verifying Evidence costs, beside dcap-qvl on the same quotes.
+"""Prints what verifying Evidence costs, beside dcap-qvl on the same quotes. usage: run.py BENCH
 
-CPU microseconds of one whole verification, medians, in one process each. usage: run.py BENCH
+CPU microseconds of one whole verification, medians, in one process each, and instructions.
+Warm, authorities, collateral and the platform's chain were seen before; cold, none of it was.
+dcap-qvl remembers nothing, and is handed its collateral taken apart.
 """
 
 import json
 import pathlib
+import re
 import statistics
 import subprocess
 import sys
@@ -22,7 +25,7 @@ CASES = ["tdx/v4-gcp-cos113-ccel-uptodate", "tdx/v5-td15-uptodate", "sgx/v3-icx-
 ROUNDS = 300
 
 
-def other(folder, at):
+def other(folder, at, rounds):
     """The same for dcap-qvl, its collateral parsed beforehand; None for what it does not read."""
     if not all((folder / name).exists() for name in FILES):
         return None
@@ -40,30 +43,70 @@ def other(folder, at):
         tcb_info_issuer_chain=chain, tcb_info=parts[0], tcb_info_signature=parts[1],
         qe_identity_issuer_chain=chain, qe_identity=parts[2], qe_identity_signature=parts[3])
     times = []
-    for number in range(ROUNDS + ROUNDS // 10):
+    for number in range(rounds):
         began = time.process_time_ns()
         dcap_qvl.verify(read["quote.bin"], collateral, at)
-        if number >= ROUNDS // 10:
+        if number >= rounds // 10:
             times.append((time.process_time_ns() - began) / 1_000)
     return statistics.median(times)
+
+
+def instructions(command):
+    """Those that a command executes, counted by cachegrind."""
+    counted = subprocess.run(
+        ["valgrind", "--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null",
+         *command], capture_output=True, text=True, check=True)
+    found = re.search(r"I\s+refs:\s+([\d,]+)", counted.stderr)
+    return int(found[1].replace(",", ""))
+
+
+def counted(bench, mode, target):
+    """Instructions of one verification: the difference of many and few."""
+    few, many = 5, 25
+    # A tenth of the rounds, and one, come before those that are counted.
+    rounds = [n + n // 10 + 1 for n in (few, many)]
+    total = [instructions([bench, mode, str(n), target]) for n in (few, many)]
+    return (total[1] - total[0]) / (rounds[1] - rounds[0])
+
+
+def counted_other(folder, at):
+    few, many = 5, 25
+    total = [instructions([sys.executable, __file__, "--other", str(folder), str(at), str(n)])
+             for n in (few, many)]
+    return (total[1] - total[0]) / (many - few)
+
+
+def timed(bench, mode, times):
+    command = [bench, mode, str(ROUNDS)] + [f"{SHARED / c}={at}" for c, at in times.items()]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    lines = [line.split() for line in done.stdout.splitlines()]
+    return {str(pathlib.Path(path).relative_to(SHARED)): float(time) for _, path, time in lines}
 
 
 def main():
     if not SHARED.is_dir():
         print(f"skipped: {SHARED} is absent")
         return 0
+    if sys.argv[1] == "--other":
+        other(pathlib.Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))
+        return 0
+    bench = sys.argv[1]
     times = {case: seconds(json.loads((SHARED / case / "vector.json").read_text())["verify_at"])
              for case in CASES}
-    command = [sys.argv[1], str(ROUNDS)] + [f"{SHARED / c}={at}" for c, at in times.items()]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    print(f"{'Evidence':34} {'Ratel µs':>9} {'dcap-qvl µs':>12} {'ratio':>6}")
-    for line in done.stdout.splitlines():
-        _, path, own = line.split()
-        case = str(pathlib.Path(path).relative_to(SHARED))
-        theirs = other(SHARED / case, times[case])
-        ratio = f"{float(own) / theirs:6.2f}" if theirs else "     –"
-        shown = f"{theirs:12.0f}" if theirs else f"{'–':>12}"
-        print(f"{case:34} {float(own):9.0f} {shown} {ratio}")
+    warm, cold = [timed(bench, mode, times) for mode in ("warm", "cold")]
+    print(f"{'':34} {'CPU µs, medians':>24} {'ratios':>12}  {'thousands of instructions':>26}")
+    print(f"{'Evidence':34} {'warm':>7} {'cold':>7} {'dcap-qvl':>8} {'warm':>6}{'cold':>6}  "
+          f"{'warm':>8} {'cold':>8} {'dcap-qvl':>8}")
+    for case, at in times.items():
+        theirs = other(SHARED / case, at, ROUNDS)
+        target = f"{SHARED / case}={at}"
+        counts = [counted(bench, mode, target) for mode in ("warm", "cold")]
+        if theirs:
+            counts.append(counted_other(SHARED / case, at))
+        shown = f"{theirs:8.0f}" if theirs else f"{'–':>8}"
+        ratios = f"{warm[case] / theirs:6.2f}{cold[case] / theirs:6.2f}" if theirs else " " * 12
+        print(f"{case:34} {warm[case]:7.0f} {cold[case]:7.0f} {shown} {ratios}  "
+              + " ".join(f"{count / 1000:8.0f}" for count in counts), flush=True)
     return 0
 
 

@@ -100,18 +100,18 @@ public struct CheckedCollateral: Sendable {
         }
         let chain = DCAPChain(roots: roots, now: now)
         let signer = try chain.tcbSigner(collateral)
-        let document = try SignedDocument(collateral.tcbInfo, member: "tcbInfo")
+        let document = try SignedDocument.read(collateral.tcbInfo, member: "tcbInfo")
         try document.check(key: signer.publicKey, name: "TCB info", now: now)
-        let info = try TCBInfo(document)
+        let info = try TCBInfo.read(document)
         guard info.identifier == tee.uppercased(), info.fmspc == fmspc else {
             throw refusal(
                 "collateral.other", "TCB info", "\(tee) \(Hex.encode(fmspc))",
                 "\(info.identifier) \(Hex.encode(info.fmspc))")
         }
-        let identityDocument = try SignedDocument(
+        let identityDocument = try SignedDocument.read(
             collateral.qeIdentity, member: "enclaveIdentity")
         try identityDocument.check(key: signer.publicKey, name: "QE identity", now: now)
-        let identity = try QEIdentity(identityDocument)
+        let identity = try QEIdentity.read(identityDocument)
         guard identity.identifier == (tee == "tdx" ? "TD_QE" : "QE") else {
             throw refusal("collateral.other", "QE identity", tee, identity.identifier)
         }
@@ -148,7 +148,7 @@ public struct CheckedCollateral: Sendable {
         _ bytes: [UInt8], by issuers: [Certificate]?
     ) throws(Refusal) -> RevocationList {
         do throws(KeyError) {
-            let list = try RevocationList(der: bytes)
+            let list = try RevocationList.read(bytes)
             if let issuers {
                 guard issuers.contains(where: { list.isSigned(by: $0) }) else {
                     throw KeyError(.chain, "revocation list: not signed by its issuer")
@@ -233,7 +233,7 @@ public struct CheckedCollateral: Sendable {
 
     private static func certificates(in endorsements: [Endorsement]) -> [Certificate] {
         endorsements.filter { $0.mediaType == "application/pkix-cert" }
-            .compactMap { try? Certificate(der: $0.bytes) }
+            .compactMap { try? Certificate.read(der: $0.bytes) }
     }
 
     private static func refusal(

@@ -53,7 +53,8 @@ public enum CollateralNeed: Sendable, Hashable, CustomStringConvertible {
         case "vcek" where parts.count > 2:
             // The name has a hash of the chip's identifier: the certificate says which chip.
             guard let product = SNPProduct(rawValue: parts[1]),
-                let der = endorsements.first?.bytes, let certificate = try? Certificate(der: der),
+                let der = endorsements.first?.bytes,
+                let certificate = try? Certificate.read(der: der),
                 let chip = SNPKeyCertificate(certificate).hardwareID,
                 let tcb = SNPKeyCertificate(certificate).tcb
             else { return nil }
@@ -181,7 +182,7 @@ public enum CollateralNeed: Sendable, Hashable, CustomStringConvertible {
     static func of(reported bytes: [UInt8], _ certificates: [[UInt8]]) -> [CollateralNeed] {
         guard let report = try? SNPReport(bytes) else { return [] }
         // Version 2 does not name its product: the key's certificate does, if there is one.
-        let named = certificates.compactMap { try? Certificate(der: $0) }
+        let named = certificates.compactMap { try? Certificate.read(der: $0) }
             .filter(SNPKeyCertificate.isOne)
             .compactMap { key in
                 SNPProduct.allCases.first { key.issuer.contains("-\($0.vendorName),") }

@@ -53,17 +53,23 @@ struct DCAPChain {
         return leaves[0]
     }
 
-    /// PEM as it should be: C strings of some platforms' tools carry their end along, and some put
-    /// no line break between two certificates.
-    static func text(_ pem: [UInt8]) -> String {
+    /// Certificates of a PEM: C strings of some platforms' tools carry their end along, and some
+    /// put no line break between two certificates.
+    static func certificates(_ pem: [UInt8]) throws(KeyError) -> [Certificate] {
         var bytes = pem
         while bytes.last == 0 { bytes.removeLast() }
-        return String(decoding: bytes, as: UTF8.self).replacing(
-            "-----END CERTIFICATE----------BEGIN", with: "-----END CERTIFICATE-----\n-----BEGIN")
+        do throws(KeyError) {
+            return try Certificate.read(pem: bytes)
+        } catch {
+            let text = String(decoding: bytes, as: UTF8.self).replacing(
+                "-----END CERTIFICATE----------BEGIN",
+                with: "-----END CERTIFICATE-----\n-----BEGIN")
+            return try Certificate.read(pem: text)
+        }
     }
 
     func read(_ pem: [UInt8], _ name: String) throws(Refusal) -> [Certificate] {
-        guard let certificates = try? Certificate.read(pem: DCAPChain.text(pem)),
+        guard let certificates = try? DCAPChain.certificates(pem),
             (1...DCAPChain.maximumCertificates).contains(certificates.count)
         else { throw chainRefusal("chain.malformed", name + " as PEM", "something else") }
         return certificates

@@ -15,7 +15,7 @@ extension DCAPQuote {
         claims.set("cert_data_type", .number(5))
         claims.set("declared_length", .number(UInt64(declaredLength)))
         DCAPQuote.set(&claims, qe: qeReport)
-        if let pem = try? Certificate.read(pem: DCAPChain.text(certificates)),
+        if let pem = try? DCAPChain.certificates(certificates),
             let leaf = pem.first(where: { $0.extension(PCKCertificate.identifier) != nil }),
             let pck = try? PCKCertificate(leaf)
         {

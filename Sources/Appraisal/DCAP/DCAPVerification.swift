@@ -37,16 +37,16 @@ struct DCAPVerification: Sendable {
         let pck = try PCKCertificate(leaf)
         let signer = try chain.tcbSigner(collateral)
 
-        let tcbDocument = try SignedDocument(collateral.tcbInfo, member: "tcbInfo")
+        let tcbDocument = try SignedDocument.read(collateral.tcbInfo, member: "tcbInfo")
         try tcbDocument.check(key: signer.publicKey, name: "TCB info", now: now)
-        let info = try TCBInfo(tcbDocument)
+        let info = try TCBInfo.read(tcbDocument)
         try DCAPVerification.check(info, against: quote, pck)
 
         try DCAPVerification.checkQE(quote, pckKey: leaf.publicKey)
-        let identityDocument = try SignedDocument(
+        let identityDocument = try SignedDocument.read(
             collateral.qeIdentity, member: "enclaveIdentity")
         try identityDocument.check(key: signer.publicKey, name: "QE identity", now: now)
-        let identity = try QEIdentity(identityDocument)
+        let identity = try QEIdentity.read(identityDocument)
         let qeLevel = try identity.level(of: quote)
 
         try quote.checkSignatures()
@@ -64,7 +64,7 @@ struct DCAPVerification: Sendable {
         tcbInfoEvaluation = info.evaluation
         qeEvaluation = identity.evaluation
         let lists = [collateral.pckRevocations, collateral.rootRevocations]
-            .compactMap { try? RevocationList(der: $0).nextUpdate }
+            .compactMap { try? RevocationList.read($0).nextUpdate }
         validUntil =
             ([
                 tcbDocument.nextUpdate, identityDocument.nextUpdate, signer.notAfter, leaf.notAfter,

@@ -74,9 +74,8 @@ struct PCKCertificate: Sendable, Equatable {
     }
 
     /// The encoded arcs of the extension, with those below it.
-    private static func arc(_ below: UInt8...) -> [UInt8] {
-        Array(DER.objectIdentifier(identifier).dropFirst(2)) + below
-    }
+    private static func arc(_ below: UInt8...) -> [UInt8] { prefix + below }
+    private static let prefix = Array(DER.objectIdentifier(identifier).dropFirst(2))
 
     private static func refusal(_ got: String) -> Refusal {
         DCAPRefusal.evidence(

@@ -13,6 +13,17 @@ struct QEIdentity: Sendable {
     private let productID: Int
     let levels: [SVNLevel]
 
+    // Few: one for SGX and one for TDX, and older ones of each.
+    private static let kept: Remembered<QEIdentity> = VerificationMemory.memory(capacity: 16)
+
+    /// What a signed document says, read now or earlier.
+    static func read(_ document: SignedDocument) throws(Refusal) -> QEIdentity {
+        if let known = kept.value(document.digest) { return known }
+        let identity = try QEIdentity(document)
+        kept.keep(identity, for: document.digest)
+        return identity
+    }
+
     init(_ document: SignedDocument) throws(Refusal) {
         let value = document.value
         func bytes(_ name: String, _ count: Int) -> [UInt8]? {

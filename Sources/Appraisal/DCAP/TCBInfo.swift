@@ -33,6 +33,17 @@ struct TCBInfo: Sendable {
     let firstModule: Module?
     let modules: [Module]
 
+    // As many as there are documents.
+    private static let kept: Remembered<TCBInfo> = VerificationMemory.memory(capacity: 64)
+
+    /// What a signed document says, read now or earlier.
+    static func read(_ document: SignedDocument) throws(Refusal) -> TCBInfo {
+        if let known = kept.value(document.digest) { return known }
+        let info = try TCBInfo(document)
+        kept.keep(info, for: document.digest)
+        return info
+    }
+
     init(_ document: SignedDocument) throws(Refusal) {
         let value = document.value
         guard let identifier = value["id"]?.text, value["version"]?.integer == 3,

@@ -30,7 +30,7 @@ struct NVIDIADeviceChain: Sendable {
         var certificates: [Certificate] = []
         for der in encoded {
             do throws(KeyError) {
-                certificates.append(try Certificate(der: der))
+                certificates.append(try Certificate.read(der: der))
             } catch {
                 throw device.refusal(
                     "chain.malformed", .evidence, "certificate", "X.509 in DER", error.description)

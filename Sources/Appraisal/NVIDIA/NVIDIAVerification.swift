@@ -35,7 +35,7 @@ public struct NVIDIAVerification: Sendable {
 
     /// The kind of device that the certificates are of: a switch says so, all else is a GPU's.
     public var device: NVIDIADevice {
-        let leaf = certificates.first.flatMap { try? Certificate(der: $0) }
+        let leaf = certificates.first.flatMap { try? Certificate.read(der: $0) }
         let name = leaf.flatMap { DistinguishedName.commonName($0.subject) } ?? ""
         return name.hasPrefix("LS") ? .nvswitch : .gpu
     }

@@ -37,10 +37,10 @@ struct NitroAppraisal {
             )
         }
         do throws(KeyError) {
-            let root = try Certificate(der: first)
+            let root = try Certificate.read(der: first)
             var intermediates: [Certificate] = []
             for der in document.bundle.dropFirst() {
-                intermediates.append(try Certificate(der: der))
+                intermediates.append(try Certificate.read(der: der))
             }
             try CertificateChain.validate(
                 evidence.certificate,

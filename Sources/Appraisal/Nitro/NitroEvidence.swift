@@ -54,7 +54,7 @@ struct NitroEvidence: RefusingEvidence {
         let envelope = try envelope(bytes)
         let document = try NitroDocument(envelope.payload)
         do throws(KeyError) {
-            let certificate = try Certificate(der: document.certificate)
+            let certificate = try Certificate.read(der: document.certificate)
             return (NitroEvidence(document: document, certificate: certificate), envelope)
         } catch {
             throw refusal(

@@ -16,7 +16,7 @@ struct SNPAppraisal {
         try checkTCB(product)
         try checkFeatures()
         try checkIdentity()
-        let lists = evidence.revocationLists.compactMap { try? RevocationList(der: $0).nextUpdate }
+        let lists = evidence.revocationLists.compactMap { try? RevocationList.read($0).nextUpdate }
         // Of several lists the newest counts; others may be of other products.
         return min(evidence.key.notAfter, lists.max() ?? .max)
     }

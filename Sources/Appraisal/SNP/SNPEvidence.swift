@@ -99,7 +99,7 @@ struct SNPEvidence: RefusingEvidence {
         var certificates: [Certificate] = []
         for der in sent {
             do throws(KeyError) {
-                certificates.append(try Certificate(der: der))
+                certificates.append(try Certificate.read(der: der))
             } catch {
                 throw refusal(
                     "snp.certificate.malformed", .evidence, "certificates", "X.509 in DER",
@@ -107,7 +107,7 @@ struct SNPEvidence: RefusingEvidence {
             }
         }
         for endorsement in endorsements where endorsement.mediaType == "application/pkix-cert" {
-            guard let certificate = try? Certificate(der: endorsement.bytes) else { continue }
+            guard let certificate = try? Certificate.read(der: endorsement.bytes) else { continue }
             certificates.append(certificate)
         }
         return certificates
