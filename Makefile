@@ -58,9 +58,10 @@ sanitize: deps
 fuzz: deps
 	python3 Tests/Fuzz/fuzz.py $(SECONDS)
 
-## make differential   TDX and SGX verdicts beside dcap-qvl's, on 2,500 mutated cases
+## make differential   verdicts beside independent verifiers', on 5,000 mutated cases
 differential: build $(PYTHON)
 	$(PYTHON) Tests/Differential/quotes.py .build/debug/ratel 2500
+	$(PYTHON) Tests/Differential/evidence.py .build/debug/ratel 2500
 
 ## make bench-verify   what verifying Evidence costs, beside dcap-qvl
 bench-verify: PACKAGES += valgrind

@@ -21,6 +21,7 @@ def main():
         "differential": lambda: script(
             ("Tests/Differential/differential.py", BUILD / "debug" / "HTTPProbe"),
             ("Tests/Differential/quotes.py", BUILD / "debug" / "ratel", 200),
+            ("Tests/Differential/evidence.py", BUILD / "debug" / "ratel", 200),
         ),
         "scenarios": lambda: script(("Tests/Scenarios/run.py", BUILD / "debug" / "ratel")),
         "evidence": lambda: script(

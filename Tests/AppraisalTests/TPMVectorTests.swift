@@ -107,4 +107,22 @@ struct TPMVectorTests {
             }
         }
     }
+
+    @Test func copiesBesideTheParavisorsReportAreTheSame() throws {
+        for vector in try vectors() where vector.name == "azure-snp-milan-challenge" {
+            var files: [String: [UInt8]] = [:]
+            for name in try FileManager.default.contentsOfDirectory(atPath: vector.folder) {
+                files[name] = vector.file(name)
+            }
+            let now: Int64 = 1_743_249_600
+            _ = try #require(EvidenceBundle(files: files)).authenticate(now: now)
+            for name in ["report.bin", "runtime-data.json"] {
+                var altered = files
+                altered[name]?[700] ^= 1
+                let bundle = try #require(EvidenceBundle(files: altered))
+                let refusal = #expect(throws: Refusal.self) { try bundle.authenticate(now: now) }
+                #expect(refusal?.code == "tpm.hcl.report_data" && refusal?.field == name)
+            }
+        }
+    }
 }

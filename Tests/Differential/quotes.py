@@ -106,7 +106,13 @@ def mutate(rng, folder):
         return rng.choice([-1, 1]) * rng.randrange(1, 40 * 86_400)
     # Most of what is signed, and so of the checks, is in the quote.
     name = "quote.bin" if kind < 0.6 else rng.choice(FILES[1:])
-    data = bytearray((folder / name).read_bytes())
+    (folder / name).write_bytes(damage(rng, (folder / name).read_bytes()))
+    return 0
+
+
+def damage(rng, raw):
+    """The bytes with one change: a bit, a byte, some removed or put in, or the end cut off."""
+    data = bytearray(raw)
     what = rng.random()
     place = rng.randrange(len(data))
     if what < 0.6:
@@ -119,8 +125,7 @@ def mutate(rng, folder):
         data[place:place] = bytes(rng.randrange(256) for _ in range(rng.randrange(1, 9)))
     else:
         data = data[:place]
-    (folder / name).write_bytes(bytes(data))
-    return 0
+    return bytes(data)
 
 
 def compare(name, found, expected, tally, problems):

@@ -130,7 +130,7 @@ struct TPMBundle {
         if isTrusted { checked.append("attestation key, as an anchor") }
         if let bytes = bundle.file("hcl-report.bin") {
             let hcl = try HCLReport(bytes)
-            try checkRuntimeData(hcl)
+            try checkCopies(hcl)
             try hcl.checkBinding(key: key)
             checked.append("runtime data in REPORT_DATA, and the attestation key in it")
             claims.append(hcl.claims)
@@ -148,12 +148,17 @@ struct TPMBundle {
         }
     }
 
-    private func checkRuntimeData(_ hcl: HCLReport) throws(Refusal) {
-        guard let bytes = bundle.file("runtime-data.json") else { return }
-        guard ConstantTime.equal(bytes, hcl.runtimeData) else {
-            throw refusal(
-                "tpm.hcl.report_data", "runtime-data.json", "the runtime data of the HCL report",
-                "another")
+    private func checkCopies(_ hcl: HCLReport) throws(Refusal) {
+        // Copies that lie beside it: whoever reads those is not to be told another story.
+        for (name, original) in [
+            ("runtime-data.json", hcl.runtimeData), ("report.bin", hcl.report),
+        ] {
+            guard let bytes = bundle.file(name), hcl.hardware == .snp || name != "report.bin"
+            else { continue }
+            guard ConstantTime.equal(bytes, original) else {
+                throw refusal(
+                    "tpm.hcl.report_data", name, "the same as in the HCL report", "another")
+            }
         }
     }
 
