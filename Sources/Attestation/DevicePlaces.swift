@@ -15,6 +15,8 @@ public struct DevicePlaces: Sendable {
     public var nsm = "/dev/nsm"
     /// NVIDIA's management library, by its path or by the name that the dynamic linker knows.
     public var nvml = NVIDIAAttester.defaultLibrary
+    /// Azure's metadata service, `ADDRESS:PORT`, which has TDX quotes made.
+    public var metadataService = MetadataService.usual
     /// The kernel's resource manager for a TPM, which several processes may share.
     public var tpm = "/dev/tpmrm0"
 

@@ -108,6 +108,11 @@ public enum Base64 {
         return bytes
     }
 
+    /// The characters for `bytes` in the alphabet for URLs, without padding.
+    public static func encode(url bytes: [UInt8]) -> String {
+        encode(bytes).replacing("+", with: "-").replacing("/", with: "_").replacing("=", with: "")
+    }
+
     /// The bytes of characters in the alphabet for URLs, without padding (RFC 4648 section 5,
     /// RFC 7515 section 2), else `nil`.
     public static func decode(url text: String) -> [UInt8]? {

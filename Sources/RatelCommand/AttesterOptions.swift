@@ -55,6 +55,13 @@ struct AttesterOptions: ParsableArguments {
     var quotingService: String?
 
     @Option(
+        name: .customLong("metadata-service"),
+        help: ArgumentHelp(
+            "Azure's service that has TDX quotes made (default: 169.254.169.254:80).",
+            valueName: "address"))
+    var metadataService: String?
+
+    @Option(
         help: ArgumentHelp(
             "Pseudo-files of Gramine (default: /dev/attestation).", valueName: "folder"))
     var gramine: String?
@@ -86,7 +93,7 @@ struct AttesterOptions: ParsableArguments {
             "attester": attester, "tcti": tcti, "pcrs": pcrs, "tls-certificate": tlsCertificate,
             "tls-key": tlsKey, "endorsements": endorsements, "tsm-reports": reports,
             "tdx-guest": tdxGuest, "quoting-service": quotingService, "gramine": gramine,
-            "nsm": nsm, "nvml": nvml,
+            "nsm": nsm, "nvml": nvml, "metadata-service": metadataService,
         ]
     }
 }

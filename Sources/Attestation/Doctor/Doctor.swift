@@ -95,13 +95,14 @@ public enum Doctor {
 
     private static func describe(_ evidence: [Evidence]) -> String {
         guard let bytes = evidence.first?.bytes,
-            let fields = try? CBORFields(decoding: bytes, allowed: [1, 2, 3, 4, 5, 6, 7]),
+            let fields = try? CBORFields(decoding: bytes, allowed: Set(1...10)),
             let area = try? fields.bytes(3)
         else { return "quotes" }
         var parts = ["quotes; attestation key 000b\(Hex.encode(Digest.sha256(area)))"]
         let hasCertificate = fields.optional(6) != nil
         parts.append(hasCertificate ? "endorsement certificate" : "no endorsement certificate")
         parts.append(fields.optional(7) == nil ? "no event log" : "event log")
+        if fields.optional(8) != nil { parts.append("vouched for by Azure's paravisor") }
         return parts.joined(separator: ", ")
     }
 

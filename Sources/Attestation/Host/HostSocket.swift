@@ -9,11 +9,25 @@ struct HostSocket: ~Copyable {
         /// vsock(7): the host has the context 2.
         case host(context: UInt32, port: UInt32)
         case unix(path: String)
+        /// IPv4, in the order that it is written in.
+        case internet(address: [UInt8], port: UInt16)
+
+        /// An IPv4 address and a port, `192.0.2.1:80`.
+        init?(address text: String) {
+            let parts = text.split(separator: ":", omittingEmptySubsequences: false)
+            guard parts.count == 2, let port = UInt16(parts[1]) else { return nil }
+            let bytes = parts[0].split(separator: ".", omittingEmptySubsequences: false)
+                .map { UInt8($0) }
+            guard bytes.count == 4, bytes.allSatisfy({ $0 != nil }) else { return nil }
+            self = .internet(address: bytes.compactMap(\.self), port: port)
+        }
 
         var description: String {
             switch self {
             case .host(let context, let port): "vsock:\(context):\(port)"
             case .unix(let path): "unix:\(path)"
+            case .internet(let address, let port):
+                address.map { "\($0)" }.joined(separator: ".") + ":\(port)"
             }
         }
     }
@@ -32,6 +46,7 @@ struct HostSocket: ~Copyable {
             switch place {
             case .host: 40  // AF_VSOCK, linux/socket.h
             case .unix: AF_UNIX
+            case .internet: AF_INET
             }
         let address = try address(place, family: family)
         let type = CInt(SOCK_STREAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue)
@@ -83,7 +98,24 @@ struct HostSocket: ~Copyable {
         return bytes
     }
 
-    /// The address as the kernel takes it: sockaddr_un, or sockaddr_vm of linux/vm_sockets.h.
+    /// Everything until the other side closes, of at most `limit` bytes.
+    func receiveAll(limit: Int) throws(HostError) -> [UInt8] {
+        var bytes: [UInt8] = []
+        var chunk = [UInt8](repeating: 0, count: 4096)
+        while true {
+            let got = unsafe recv(descriptor, &chunk, chunk.count, 0)
+            if got < 0, errno == EINTR { continue }
+            guard got >= 0 else { throw HostError.last("receive \(place)") }
+            guard got > 0 else { return bytes }
+            bytes += chunk[..<got]
+            guard bytes.count <= limit else {
+                throw HostError(action: "receive \(place)", code: EMSGSIZE)
+            }
+        }
+    }
+
+    /// The address as the kernel takes it: sockaddr_in, sockaddr_un, or sockaddr_vm of
+    /// linux/vm_sockets.h.
     private static func address(_ place: Place, family: CInt) throws(HostError) -> [UInt8] {
         var bytes = [UInt8(family), 0]
         switch place {
@@ -101,6 +133,10 @@ struct HostSocket: ~Copyable {
                 }
             }
             bytes += [0, 0, 0, 0]
+        case .internet(let address, let port):
+            // sockaddr_in: port and address in network order, then eight zeros.
+            bytes += [UInt8(port >> 8), UInt8(port & 0xFF)] + address
+            bytes += [UInt8](repeating: 0, count: 8)
         }
         return bytes
     }

@@ -7,11 +7,14 @@ public import RATS
     internal import Glibc
 #endif
 
-/// A TPM 2.0 that quotes its registers with a restricted key of its own.
+/// A TPM 2.0 that quotes its registers with a restricted key: one of its own, or on an Azure
+/// confidential VM the one that the paravisor left there and the hardware vouches for.
 ///
 /// Evidence: a CBOR map `{1: TPMS_ATTEST, 2: TPMT_SIGNATURE, 3: TPMT_PUBLIC of the attestation
 /// key, 4: TPM_ALG_ID of the bank, 5: {register: value}, ?6: endorsement certificate (DER),
-/// ?7: event log}`. Every call connects anew and leaves nothing behind in the TPM.
+/// ?7: event log, ?8: the paravisor's report, ?9: TDX quote over the report in it,
+/// ?10: [certificate of the attestation key (DER)]}`. Every call connects anew and leaves nothing
+/// behind in the TPM.
 public final class TPMAttester: Attester {
     /// What to quote, and through which way.
     public struct Settings: Sendable {
@@ -23,6 +26,8 @@ public final class TPMAttester: Attester {
         public var registers = Array(0...7)
         /// Where the firmware's event log is, if there is one.
         public var eventLogPath: String? = "/sys/kernel/security/tpm0/binary_bios_measurements"
+        /// Where Azure's metadata service is, `ADDRESS:PORT`; asked under TDX on Azure alone.
+        public var metadataService = MetadataService.usual
 
         /// Everything as usual for a TCTI.
         public init(tcti: String) { self.tcti = tcti }
@@ -38,8 +43,14 @@ public final class TPMAttester: Attester {
     static let persistentEndorsementKey: UInt32 = 0x8101_0001
 
     private let settings: Settings
-    // One piece of work at a time; what the certificate is does not change for a given key.
-    private let certificates = Locked<[[UInt8]: [UInt8]?]>([:])
+    // One piece of work at a time; what vouches for a given key does not change while this runs.
+    private let vouchers = Locked<[[UInt8]: Vouchers]>([:])
+
+    private struct Vouchers {
+        var endorsementCertificate: [UInt8]?
+        var paravisor: ParavisorKey?
+        var hardwareQuote: [UInt8]?
+    }
 
     /// Prepares to use a TPM; whether it is there shows at the first quote.
     public init(_ settings: Settings) {
@@ -57,38 +68,39 @@ public final class TPMAttester: Attester {
     public var kinds: [EvidenceKind] { [.tpm] }
 
     public func quote(_ challenge: QuoteChallenge) throws(Refusal) -> [Evidence] {
-        do throws(TPMError) {
-            return try certificates.withLock { known throws(TPMError) in
+        try vouchers.withLock { known throws(Refusal) in
+            let area: [UInt8]
+            let quoted: Quoted
+            var found: Vouchers
+            do throws(TPMError) {
                 let connection = try TPMConnection(tcti: settings.tcti)
-                let key = try connection.createPrimary(template: TPMTemplate.attestationKey)
-                let quoted = try consistentQuote(
-                    connection,
-                    key: key.handle,
-                    qualifyingData: challenge.tpmQualifyingData
-                )
-                let certificate: [UInt8]?
-                if let found = known[key.area] {
-                    certificate = found
+                let key = try attestationKey(connection)
+                area = key.area
+                quoted = try consistentQuote(
+                    connection, key: key.handle, qualifyingData: challenge.tpmQualifyingData)
+                if let before = known[area] {
+                    found = before
                 } else {
-                    certificate = try connection.readIndex(TPMAttester.certificateIndex)
-                        .flatMap { try? Certificate(padded: $0).der }
-                    known = [key.area: certificate]
+                    found = try vouchers(connection)
                 }
-                let log = settings.eventLogPath.flatMap {
-                    HostFile.read($0, limit: TPMAttester.maxEventLog)
-                }
-                return [
-                    evidence(quoted, area: key.area, certificate: certificate, eventLog: log)
-                ]
+            } catch {
+                throw error.refusal(tcti: settings.tcti)
             }
-        } catch {
-            throw error.refusal(tcti: settings.tcti)
+            if found.hardwareQuote == nil, let report = found.paravisor?.tdReport {
+                let service = MetadataService(address: settings.metadataService)
+                found.hardwareQuote = try service.quote(report)
+            }
+            known = [area: found]
+            let log = settings.eventLogPath.flatMap {
+                HostFile.read($0, limit: TPMAttester.maxEventLog)
+            }
+            return [evidence(quoted, area: area, found, eventLog: log)]
         }
     }
 
     public func activate(_ credential: CredentialChallenge) throws(Refusal) -> [UInt8] {
         do throws(TPMError) {
-            return try certificates.withLock { _ throws(TPMError) in
+            return try vouchers.withLock { _ throws(TPMError) in
                 let connection = try TPMConnection(tcti: settings.tcti)
                 let endorsementKey: UInt32
                 if let found = connection.persistent(TPMAttester.persistentEndorsementKey) {
@@ -97,9 +109,8 @@ public final class TPMAttester: Attester {
                     let template = TPMTemplate.endorsementKey
                     endorsementKey = try connection.createPrimary(template: template).handle
                 }
-                let key = try connection.createPrimary(template: TPMTemplate.attestationKey)
                 return try connection.activate(
-                    key: key.handle,
+                    key: try attestationKey(connection).handle,
                     endorsementKey: endorsementKey,
                     idObject: credential.idObject,
                     encryptedSecret: credential.encryptedSecret
@@ -108,6 +119,25 @@ public final class TPMAttester: Attester {
         } catch {
             throw error.refusal(tcti: settings.tcti)
         }
+    }
+
+    // The paravisor's where there is one, which nobody can make anew.
+    private func attestationKey(
+        _ connection: TPMConnection
+    ) throws(TPMError) -> (handle: UInt32, area: [UInt8]) {
+        if connection.persistent(ParavisorKey.reportIndex) != nil,
+            let key = connection.persistent(ParavisorKey.handle)
+        {
+            return (key, try connection.publicArea(of: key))
+        }
+        return try connection.createPrimary(template: TPMTemplate.attestationKey)
+    }
+
+    private func vouchers(_ connection: TPMConnection) throws(TPMError) -> Vouchers {
+        let certificate = try connection.readIndex(TPMAttester.certificateIndex)
+            .flatMap { try? Certificate(padded: $0).der }
+        return Vouchers(
+            endorsementCertificate: certificate, paravisor: try ParavisorKey(connection))
     }
 
     private struct Quoted {
@@ -150,7 +180,7 @@ public final class TPMAttester: Attester {
     private func evidence(
         _ quoted: Quoted,
         area: [UInt8],
-        certificate: [UInt8]?,
+        _ vouchers: Vouchers,
         eventLog: [UInt8]?
     ) -> Evidence {
         let values = quoted.values.map { register, value in
@@ -159,7 +189,11 @@ public final class TPMAttester: Attester {
         let body = CBORValue.fields([
             (1, .bytes(quoted.attest)), (2, .bytes(quoted.signature)), (3, .bytes(area)),
             (4, .unsigned(UInt64(settings.bank))), (5, .map(values)),
-            (6, certificate.map { .bytes($0) }), (7, eventLog.map { .bytes($0) }),
+            (6, vouchers.endorsementCertificate.map { .bytes($0) }),
+            (7, eventLog.map { .bytes($0) }),
+            (8, vouchers.paravisor.map { .bytes($0.report) }),
+            (9, vouchers.hardwareQuote.map { .bytes($0) }),
+            (10, vouchers.paravisor?.certificate.map { .array([.bytes($0)]) }),
         ])
         return Evidence(.tpm, bytes: body.encoded())
     }

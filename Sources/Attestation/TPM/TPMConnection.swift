@@ -93,6 +93,21 @@ internal import CTSS2
         return code == 0 ? handle : nil
     }
 
+    /// TPMT_PUBLIC of a key in the TPM.
+    func publicArea(of handle: UInt32) throws(TPMError) -> [UInt8] {
+        var output: UnsafeMutablePointer<TPM2B_PUBLIC>?
+        try unsafe TPMError.check(
+            Esys_ReadPublic(
+                context, handle, TPMConnection.none, TPMConnection.none, TPMConnection.none,
+                &output, nil, nil),
+            "read a key of the TPM")
+        defer { unsafe Esys_Free(output) }
+        let area = try unsafe marshal { bytes, size, offset in
+            unsafe Tss2_MU_TPM2B_PUBLIC_Marshal(output, bytes, size, offset)
+        }
+        return Array(area.dropFirst(2))
+    }
+
     /// TPM2_Quote: the TPMS_ATTEST and the TPMT_SIGNATURE over it.
     func quote(
         key: UInt32,

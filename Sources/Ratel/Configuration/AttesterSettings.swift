@@ -119,6 +119,7 @@ public struct AttesterSettings: Sendable {
         let tcti = tcti ?? "device:" + places.tpm
         var settings = TPMAttester.Settings(tcti: tcti)
         settings.registers = pcrs
+        settings.metadataService = places.metadataService
         // The kernel's event log is of the machine's own TPM and of no other.
         if !tcti.hasPrefix("device") { settings.eventLogPath = nil }
         logger.info("attester", metadata: ["tpm": "\(tcti)"])
@@ -165,6 +166,7 @@ extension DevicePlaces {
             // Whoever names a service wants it.
             prefersQuotingService = true
         }
+        if let address = source["metadata-service"] { metadataService = address }
         if let path = source["gramine"] { gramine = path }
         if let path = source["nsm"] { nsm = path }
         if let path = source["nvml"] { nvml = path }
