@@ -19,20 +19,29 @@ public enum StatusAnswer {
     /// How far ahead the responder's clock may be, in seconds; OpenSSL's own tools take as much.
     private static let skew: Int64 = 300
 
-    /// The status of `certificate`, which `issuer` issued, in an answer at the Unix time `now`;
-    /// `nil` when the answer speaks of others only.
+    /// What an answer says of one certificate, and when.
+    public struct Statement: Sendable, Equatable {
+        /// What it says.
+        public let status: CertificateStatus
+        /// thisUpdate and nextUpdate, Unix time.
+        public let from: Int64
+        public let until: Int64
+    }
+
+    /// What an answer says of `certificate`, which `issuer` issued, at the Unix time `now`; `nil`
+    /// when it speaks of others only.
     ///
     /// The answer is signed by the issuer, or by a responder that the issuer certified for that
     /// (section 4.2.2.2), on a path to `anchor`; it names a next update, and now is before it.
     /// Errors: `malformed`, `signature` for a responder not trusted, `chain` when out of date.
-    public static func status(
+    public static func statement(
         of certificate: Certificate,
         issuer: Certificate,
         in answer: [UInt8],
         intermediates: [Certificate],
         anchor: Certificate,
         now: Int64
-    ) throws(KeyError) -> CertificateStatus? {
+    ) throws(KeyError) -> Statement? {
         defer { Library.clearErrors() }
         guard answer.count <= maxSize else { throw KeyError(.malformed, "OCSP answer: too long") }
         let made = unsafe Library.decode(
@@ -53,7 +62,32 @@ public enum StatusAnswer {
         guard found.from <= now + skew, let until = found.until, now <= until else {
             throw KeyError(.chain, "OCSP answer: out of date, or without a next update")
         }
-        return found.status
+        return Statement(status: found.status, from: found.from, until: until)
+    }
+
+    /// A question about `certificate`, which `issuer` issued: an OCSPRequest, DER, without nonce,
+    /// so that services may answer with what they have prepared (section 4.1.1; RFC 5019).
+    public static func question(
+        about certificate: Certificate, issuer: Certificate
+    ) throws(KeyError) -> [UInt8] {
+        defer { Library.clearErrors() }
+        let failed = KeyError(.library, "OCSP question: cannot be written")
+        guard let request = unsafe OCSP_REQUEST_new() else { throw failed }
+        defer { unsafe OCSP_REQUEST_free(request) }
+        // Services know certificates by SHA-1 of their issuer (RFC 5019 section 2.1.1); it only
+        // names it.
+        guard
+            let name = unsafe OCSP_cert_to_id(
+                EVP_sha1(), certificate.certificate, issuer.certificate)
+        else { throw failed }
+        guard unsafe OCSP_request_add0_id(request, name) != nil else {
+            unsafe OCSP_CERTID_free(name)
+            throw failed
+        }
+        guard let bytes = unsafe Library.encode({ unsafe i2d_OCSP_REQUEST(request, $0) }) else {
+            throw failed
+        }
+        return bytes
     }
 
     private struct Entry {

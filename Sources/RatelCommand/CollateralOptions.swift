@@ -33,6 +33,12 @@ struct CollateralOptions: ParsableArguments {
     var rim: String?
 
     @Option(
+        help: ArgumentHelp(
+            "NVIDIA's OCSP service, or off (default: https://ocsp.ndis.nvidia.com).",
+            valueName: "url"))
+    var ocsp: String?
+
+    @Option(
         name: .customLong("collateral-ca"),
         help: ArgumentHelp(
             "PEM of the authorities of these services (default: the system's).",
@@ -43,7 +49,7 @@ struct CollateralOptions: ParsableArguments {
     var flags: [String: String?] {
         [
             "collateral": collateral, "collateral-cache": cache, "pcs": pcs, "kds": kds, "rim": rim,
-            "collateral-ca": authorities,
+            "ocsp": ocsp, "collateral-ca": authorities,
         ]
     }
 }

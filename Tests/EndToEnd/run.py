@@ -28,7 +28,7 @@ class Context:
 def main():
     ratel, chosen = sys.argv[1], sys.argv[2:]
     # No test asks the vendors' own services, or writes where a person keeps collateral.
-    os.environ |= {"RATEL_PCS": "off", "RATEL_KDS": "off", "RATEL_RIM": "off",
+    os.environ |= {"RATEL_PCS": "off", "RATEL_KDS": "off", "RATEL_RIM": "off", "RATEL_OCSP": "off",
                    "RATEL_COLLATERAL_CACHE": "off"}
     # 5,000 idle connections are two descriptors each on this side and the other.
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]

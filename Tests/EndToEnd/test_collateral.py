@@ -12,8 +12,11 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "Support"))
 
 import platforms  # noqa: E402
+from cryptography.hazmat.primitives import hashes  # noqa: E402
+from cryptography.hazmat.primitives.asymmetric import ec  # noqa: E402
+from cryptography.x509 import ocsp  # noqa: E402
 from harness import scratch, wait_until  # noqa: E402
-from minting.pki import Authority  # noqa: E402
+from minting.pki import Authority, name  # noqa: E402
 from test_platforms import machine, serving  # noqa: E402
 from vendors import Vendors  # noqa: E402
 
@@ -25,7 +28,7 @@ def run(context, *words, cache=None, vendors=None, **options):
     command = [context.ratel, *map(str, words), "--json"]
     command += ["--collateral-cache", str(cache or "off")]
     url = vendors.url if vendors else "off"
-    command += ["--pcs", url, "--kds", url, "--rim", url]
+    command += ["--pcs", url, "--kds", url, "--rim", url, "--ocsp", url]
     for name, value in options.items():
         command += [f"--{name.replace('_', '-')}", str(value)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
@@ -100,8 +103,11 @@ def test_a_manifest_is_fetched_by_its_name(context):
         status, items = run(
             context, "collateral", "fetch", folder, at=at, cache=cache, vendors=vendors)
         # There is none of the driver in the shared vectors.
-        assert status == 1 and len(items) == 2, items
-        good, missing = items
+        assert status == 1, items
+        good, missing, *statuses = items
+        # Of the device's certificates, and in turn of those who signed the manifest.
+        assert [item["item"][:5] for item in statuses] == ["ocsp ", "ocsp "], items
+        assert all("status 404" in item["missing"] for item in statuses), items
         assert good["item"] == f"rim {name}" and "missing" not in good, items
         assert missing["item"] == "rim NV_GPU_DRIVER_GH100_535.86.09", items
         # Another manifest under that name is not taken.
@@ -113,6 +119,65 @@ def test_a_manifest_is_fetched_by_its_name(context):
         status, items = run(context, "collateral", "fetch", folder, at=at, cache="off",
                             vendors=vendors)
         assert status == 1 and all("missing" in item for item in items), items
+
+
+def gpu_chain(folder):
+    """A made-up device's certificates beside a real report, leaf first; answers the authorities."""
+
+    def make(common, issuer=None, **options):
+        key = ec.generate_private_key(ec.SECP384R1())
+        return Authority(name(common), issuer, key, digest=hashes.SHA384(), **options)
+
+    root = make("NVIDIA Device Identity CA")
+    maker = make("NVIDIA GH100 Identity", root)
+    batch = make("NVIDIA GH100 Provisioner ICA 1", maker)
+    identity = make("GH100 A01 GSP BROM", batch)
+    leaf = make("GH100 A01 GSP FMC LF", identity, is_authority=False)
+    chain = [leaf, identity, batch, maker, root]
+    (folder / "cert-chain.pem").write_bytes(b"".join(one.pem for one in chain))
+    (folder / "root.pem").write_bytes(root.pem)
+    return chain
+
+
+def test_the_status_of_a_device_is_asked_of_its_issuers(context):
+    folder, _ = vector("nvidia", "h100-535-with-vbios-rim")
+    if folder is None:
+        return
+    with scratch() as path, Vendors(folder) as vendors:
+        gpu = pathlib.Path(path) / "gpu"
+        gpu.mkdir()
+        shutil.copyfile(folder / "report.bin", gpu / "report.bin")
+        _, *authorities = gpu_chain(gpu)
+        for one, issuer in zip(authorities, authorities[1:]):
+            vendors.authorities[one.certificate.serial_number] = (issuer, one.certificate)
+        fetch = ["collateral", "fetch", gpu]
+
+        def status_item(items):
+            return next(item for item in items if item["item"].startswith("ocsp "))
+
+        cache = f"{path}/cache"
+        _, items = run(context, *fetch, cache=cache, vendors=vendors, root=gpu / "root.pem")
+        item = status_item(items)
+        assert "missing" not in item, items
+        assert len([line for line in vendors.requests if line == "/"]) == 3, vendors.requests
+        # Kept over an outage, and refused under roots that do not have the chain's.
+        _, items = run(context, "collateral", "show", gpu, cache=cache, root=gpu / "root.pem")
+        assert status_item(items)["until"] == item["until"], items
+        _, items = run(context, *fetch, vendors=vendors)
+        assert "collateral.other" in status_item(items)["missing"], items
+        # Revoked is an answer too: the appraisal refuses then.
+        bundle = pathlib.Path(path) / "bundle"
+        vendors.revoked.add(authorities[1].certificate.serial_number)
+        run(context, "collateral", "bundle", gpu, vendors=vendors, out=bundle,
+            root=gpu / "root.pem")
+        answers = sorted(bundle.glob("ocsp-*/ocsp-*.der"))
+        assert len(answers) == 3, list(bundle.rglob("*"))
+        serials = [ocsp.load_der_ocsp_response(file.read_bytes()).serial_number
+                   for file in answers]
+        assert set(serials) == set(vendors.authorities), serials
+        vendors.fault = "signature"
+        _, items = run(context, *fetch, vendors=vendors, root=gpu / "root.pem")
+        assert "collateral.signature" in status_item(items)["missing"], items
 
 
 def test_each_fault_is_told_and_nothing_bad_is_kept(context):

@@ -23,7 +23,7 @@ def run(ratel, line):
     words = shlex.split(line[2:])[1:]
     words = [word.replace("VECTORS", str(SHARED)) for word in words]
     environment = dict(
-        os.environ, RATEL_PCS="off", RATEL_KDS="off", RATEL_RIM="off",
+        os.environ, RATEL_PCS="off", RATEL_KDS="off", RATEL_RIM="off", RATEL_OCSP="off",
         RATEL_COLLATERAL_CACHE="off")
     done = subprocess.run(
         [ratel, *words], capture_output=True, text=True, timeout=60, env=environment)

@@ -5,6 +5,7 @@ be slow, to answer 429 or 500, to cut an answer short, to break a signature, or 
 """
 
 import base64
+import datetime
 import http.server
 import json
 import pathlib
@@ -12,6 +13,9 @@ import threading
 import time
 import urllib.parse
 
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import ocsp
 
 class Vendors:
     """One such service on a loopback port, ended with its context."""
@@ -21,12 +25,18 @@ class Vendors:
         self.requests = []
         # The only reference manifest that there is, by its name.
         self.manifest = None
+        # Issuers by name, for OCSP, and serial numbers that they revoked.
+        self.authorities, self.revoked = {}, set()
         service = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
             def do_GET(self):
+                service.answer(self)
+
+            def do_POST(self):
+                self.question = self.rfile.read(int(self.headers["Content-Length"]))
                 service.answer(self)
 
             def log_message(self, *_):
@@ -81,9 +91,29 @@ class Vendors:
             return self.read("vcek.der"), {}
         return None, {}
 
+    def status(self, question):
+        """An OCSP answer by the issuer itself, good for a day."""
+        asked = ocsp.load_der_ocsp_request(question)
+        if asked.serial_number not in self.authorities:
+            return None
+        issuer, certificate = self.authorities[asked.serial_number]
+        is_revoked = asked.serial_number in self.revoked
+        now = datetime.datetime.now(datetime.timezone.utc)
+        builder = ocsp.OCSPResponseBuilder().add_response(
+            cert=certificate, issuer=issuer.certificate, algorithm=hashes.SHA1(),
+            cert_status=ocsp.OCSPCertStatus.REVOKED if is_revoked else ocsp.OCSPCertStatus.GOOD,
+            this_update=now - datetime.timedelta(hours=1),
+            next_update=now + datetime.timedelta(days=1),
+            revocation_time=now if is_revoked else None, revocation_reason=None)
+        builder = builder.responder_id(ocsp.OCSPResponderEncoding.HASH, issuer.certificate)
+        return builder.sign(issuer.key, hashes.SHA384()).public_bytes(Encoding.DER)
+
     def answer(self, handler):
         self.requests.append(handler.path)
-        body, fields = self.find(handler.path)
+        if handler.command == "POST":
+            body, fields = self.status(handler.question), {}
+        else:
+            body, fields = self.find(handler.path)
         status, cut = 200, None
         if self.fault == "slow":
             time.sleep(8)

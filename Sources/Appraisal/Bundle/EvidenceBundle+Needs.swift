@@ -31,7 +31,7 @@ extension EvidenceBundle {
             let report = try? NVIDIAReport(raw, of: .gpu),
             let device = try? NVIDIADeviceChain(chain.map(\.der), of: .gpu)
         else { return [] }
-        return CollateralNeed.of(report, chip: device.chip)
+        return CollateralNeed.of(report, device)
     }
 
     private var hclReport: [UInt8] {

@@ -6,15 +6,18 @@ public struct CollateralRoots: Sendable {
     var intel: [[UInt8]]
     var amd: [SNPProduct: [[UInt8]]]
     var manifests: [[UInt8]]
+    var devices: [[UInt8]]
 
     /// The vendors' roots, and every other that `policy` accepts.
     public init(policy: AppraisalPolicy? = nil) {
         intel = DCAPRoots.intel
         amd = SNPRoots.amd
         manifests = NVIDIARoots.nvidia.manifests
+        devices = NVIDIARoots.nvidia.devices
         guard case .appraised(let peers) = policy?.peers else { return }
         for peer in peers {
             manifests += peer.nvidiaGPU?.device.roots.manifests ?? []
+            devices += peer.nvidiaGPU?.device.roots.devices ?? []
             intel += peer.everyTDX.flatMap(\.roots) + (peer.sgx?.roots ?? [])
             for policy in peer.everySNP {
                 for (product, roots) in policy.roots { amd[product, default: []] += roots }
@@ -28,6 +31,7 @@ extension CollateralRoots {
     public mutating func trust(_ anchors: TrustAnchors) {
         intel += anchors.pins
         manifests += anchors.pins
+        devices += anchors.pins
         for product in SNPProduct.allCases { amd[product, default: []] += anchors.pins }
     }
 }
@@ -65,6 +69,9 @@ public struct CheckedCollateral: Sendable {
                 endorsements, chip, version, roots.manifests, now)
         case .vcek(let product, let chip, let tcb):
             facts = try CheckedCollateral.vcek(endorsements, product, chip, tcb)
+        case .status(let chain):
+            facts = try CheckedCollateral.status(
+                endorsements, chain, roots.devices + roots.manifests, now)
         }
         guard facts.from <= now, now < facts.until else {
             throw CheckedCollateral.refusal(
@@ -81,7 +88,7 @@ public struct CheckedCollateral: Sendable {
     /// When it should be fetched again: at two thirds of its time.
     public var refreshAt: Int64 { from + (until - from) / 3 * 2 }
 
-    private struct Facts {
+    struct Facts {
         var endorsements: [Endorsement]
         var from: Int64
         var until: Int64
@@ -236,7 +243,7 @@ public struct CheckedCollateral: Sendable {
             .compactMap { try? Certificate.read(der: $0.bytes) }
     }
 
-    private static func refusal(
+    static func refusal(
         _ code: String, _ field: String, _ expected: String, _ got: String
     ) -> Refusal {
         Refusal(

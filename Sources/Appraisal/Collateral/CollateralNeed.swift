@@ -12,6 +12,8 @@ public enum CollateralNeed: Sendable, Hashable, CustomStringConvertible {
     /// The reference manifest of one version of an NVIDIA GPU's driver or VBIOS, by its name at
     /// NVIDIA's RIM service.
     case manifest(id: String, chip: String, version: String)
+    /// What NVIDIA's OCSP service says of each certificate of a chain but the last, its root; DER.
+    case status(chain: [[UInt8]])
 
     /// A name without anything that tells machines apart but the kind of platform: for logs.
     public var description: String {
@@ -22,6 +24,7 @@ public enum CollateralNeed: Sendable, Hashable, CustomStringConvertible {
         case .amd(let product, let isLoaded):
             "amd \(product.rawValue) \(isLoaded ? "vlek" : "vcek")"
         case .manifest(let id, _, _): "rim \(id)"
+        case .status(let chain): "ocsp \(CollateralNeed.hash(of: chain).prefix(8))"
         }
     }
 
@@ -37,7 +40,12 @@ public enum CollateralNeed: Sendable, Hashable, CustomStringConvertible {
         case .amd(let product, let isLoaded):
             return "amd-\(product.rawValue)-\(isLoaded ? "vlek" : "vcek")"
         case .manifest(let id, _, _): return "rim-\(id)"
+        case .status(let chain): return "ocsp-\(CollateralNeed.hash(of: chain))"
         }
+    }
+
+    private static func hash(of chain: [[UInt8]]) -> String {
+        Hex.encode(Array(Digest.sha256(chain.flatMap(Digest.sha256)).prefix(16)))
     }
 
     /// What a file of this name, with these contents, answers; nil where the two do not agree.
@@ -65,6 +73,11 @@ public enum CollateralNeed: Sendable, Hashable, CustomStringConvertible {
             else { return nil }
             self = .manifest(
                 id: parts[1], chip: manifest.product, version: manifest.version)
+        case "ocsp" where parts.count == 2:
+            // The answers name certificates by hashes: those lie beside them.
+            self = .status(
+                chain: endorsements.filter { $0.mediaType == CheckedCollateral.subjectType }
+                    .map(\.bytes))
         default: return nil
         }
         guard self.fileName == fileName else { return nil }
@@ -72,18 +85,23 @@ public enum CollateralNeed: Sendable, Hashable, CustomStringConvertible {
 
     /// What `evidence` needs, of what is worth asking a vendor for at the Unix time `now`.
     ///
-    /// A quote of Intel's has to lead to one of `roots` already: anybody could have anything
-    /// fetched otherwise. AMD's keys cannot be checked before they are there; whoever fetches
-    /// limits how often.
+    /// A quote of Intel's and a device of NVIDIA's have to lead to one of `roots` already: anybody
+    /// could have anything fetched otherwise. AMD's keys cannot be checked before they are there;
+    /// whoever fetches limits how often.
     public static func of(
         _ evidence: [Evidence], roots: CollateralRoots, now: Int64
     ) -> [CollateralNeed] {
         of(
             evidence.filter { item in
-                let format = EvidenceFormat(mediaType: item.mediaType)
-                guard format == .tdx || format == .sgx else { return true }
-                guard let quote = try? DCAPQuote(item.bytes) else { return false }
-                return (try? quote.checkChain(roots: roots.intel, now: now)) != nil
+                switch EvidenceFormat(mediaType: item.mediaType) {
+                case .tdx, .sgx:
+                    guard let quote = try? DCAPQuote(item.bytes) else { return false }
+                    return (try? quote.checkChain(roots: roots.intel, now: now)) != nil
+                case .nvidiaGPU:
+                    guard let (_, chain) = device(item.bytes) else { return false }
+                    return (try? chain.checkTrust(roots.devices, now: now)) != nil
+                default: return true
+                }
             })
     }
 
@@ -95,7 +113,7 @@ public enum CollateralNeed: Sendable, Hashable, CustomStringConvertible {
             case .tdx, .sgx: return (try? dcap(item.bytes)).map { [$0] } ?? []
             case .snp: return (try? snp(item.bytes)) ?? []
             case .tpm: return paravisor(item.bytes)
-            case .nvidiaGPU: return manifests(item.bytes)
+            case .nvidiaGPU: return device(item.bytes).map { of($0, $1) } ?? []
             default: return []
             }
         }
@@ -135,19 +153,25 @@ public enum CollateralNeed: Sendable, Hashable, CustomStringConvertible {
         return of(reported: fields.report, fields.certificates)
     }
 
-    private static func manifests(_ bytes: [UInt8]) -> [CollateralNeed] {
+    private static func device(_ bytes: [UInt8]) -> (NVIDIAReport, NVIDIADeviceChain)? {
         guard let fields = try? CBORFields(decoding: bytes, allowed: [1, 2]),
             let raw = try? fields.bytes(1),
             let items = try? fields.array(2, limit: NVIDIADeviceChain.sizes.upperBound),
             let report = try? NVIDIAReport(raw, of: .gpu),
             let chain = try? NVIDIADeviceChain(items.compactMap(\.byteString), of: .gpu)
-        else { return [] }
-        return of(report, chip: chain.chip)
+        else { return nil }
+        return (report, chain)
+    }
+
+    /// The leaf is issued by the device itself, which answers nobody about it.
+    static func of(_ report: NVIDIAReport, _ chain: NVIDIADeviceChain) -> [CollateralNeed] {
+        of(report, chip: chain.chip)
+            + [.status(chain: chain.certificates.dropFirst().map(\.der))]
     }
 
     /// The names are those of NVIDIA's RIM service: chip and version of a driver; project, SKUs and
     /// version without its dots of a VBIOS (as in the file names of nvtrust's samples).
-    static func of(_ report: NVIDIAReport, chip: String) -> [CollateralNeed] {
+    private static func of(_ report: NVIDIAReport, chip: String) -> [CollateralNeed] {
         var needs: [CollateralNeed] = []
         func isPlain(_ text: String) -> Bool {
             text.utf8.allSatisfy {

@@ -41,14 +41,14 @@ struct NVIDIARevocation {
         for answer in answers {
             let status: CertificateStatus?
             do throws(KeyError) {
-                status = try StatusAnswer.status(
+                status = try StatusAnswer.statement(
                     of: chain[index],
                     issuer: chain[index + 1],
                     in: answer,
                     intermediates: Array(chain[(index + 1)...]),
                     anchor: chain[chain.count - 1],
                     now: now
-                )
+                )?.status
             } catch {
                 // Answers for other chains do not parse worse; this one spoke of the certificate.
                 if error.reason != .malformed { failure = error }

@@ -10,11 +10,14 @@ final class Appraisals: Sendable {
     /// Results that need not be worked out again.
     let cache = AppraisalCache()
 
+    /// How often one appraisal waits: for what the Evidence needs, then for what that needs.
+    private static let waits = 2
+
     init(store: EndorsementStore?) { self.store = store }
 
     private enum Pass: Sendable {
         case done(Result<AppraisalJob.Outcome, Refusal>)
-        case waits(for: [CollateralNeed])
+        case waits(for: [CollateralNeed], left: Int)
     }
 
     /// Appraises `job` and hands its outcome to `completion` on `loop`; what is missing is fetched
@@ -23,50 +26,59 @@ final class Appraisals: Sendable {
         _ job: AppraisalJob, on loop: EventLoop,
         then completion: @escaping (Result<AppraisalJob.Outcome, Refusal>) -> Void
     ) {
-        loop.offload({ [self] in attempt(job, mayWait: true) }) { [self] pass in
+        run(job, waits: Appraisals.waits, on: loop, then: completion)
+    }
+
+    private func run(
+        _ job: AppraisalJob, waits: Int, on loop: EventLoop,
+        then completion: @escaping (Result<AppraisalJob.Outcome, Refusal>) -> Void
+    ) {
+        loop.offload({ [self] in attempt(job, waits: waits) }) { [self] pass in
             switch pass {
             case .done(let outcome): completion(outcome)
-            case .waits(let needs): obtain(needs, for: job, on: loop, then: completion)
+            case .waits(let needs, let left):
+                obtain(needs, for: job, waits: left, on: loop, then: completion)
             }
         }
     }
 
     /// The same in place, for commands that do nothing else meanwhile.
     func runBlocking(_ job: AppraisalJob) -> Result<AppraisalJob.Outcome, Refusal> {
-        guard case .waits(let needs) = attempt(job, mayWait: true), let store else {
-            return done(attempt(job, mayWait: false))
+        var waits = Appraisals.waits
+        while true {
+            switch attempt(job, waits: waits) {
+            case .done(let outcome): return outcome
+            case .waits(let needs, let left):
+                let gate = Gate<Bool>()
+                store?.obtain(needs) { gate.open(true) }
+                _ = gate.wait()
+                waits = left
+            }
         }
-        let gate = Gate<Bool>()
-        store.obtain(needs) { gate.open(true) }
-        _ = gate.wait()
-        return done(attempt(job, mayWait: false))
-    }
-
-    private func done(_ pass: Pass) -> Result<AppraisalJob.Outcome, Refusal> {
-        guard case .done(let outcome) = pass else { preconditionFailure("nothing was to wait for") }
-        return outcome
     }
 
     private func obtain(
-        _ needs: [CollateralNeed], for job: AppraisalJob, on loop: EventLoop,
+        _ needs: [CollateralNeed], for job: AppraisalJob, waits: Int, on loop: EventLoop,
         then completion: @escaping (Result<AppraisalJob.Outcome, Refusal>) -> Void
     ) {
         let bound = LoopBound((loop: loop, completion: completion))
         let mailbox = loop.mailbox
         store?.obtain(needs) { [self] in
-            mailbox.post {
+            mailbox.post { [self] in
                 let (loop, completion) = bound.value
-                loop.offload({ [self] in done(attempt(job, mayWait: false)) }, then: completion)
+                run(job, waits: waits, on: loop, then: completion)
             }
         }
     }
 
-    private func attempt(_ job: AppraisalJob, mayWait: Bool) -> Pass {
+    private func attempt(_ job: AppraisalJob, waits: Int) -> Pass {
         guard let store else { return .done(job.run(cache: cache)) }
         let needs = job.needs(roots: store.roots)
         if needs.isEmpty { return .done(job.run(cache: cache)) }
         let stock = store.stock(needs, stapled: job.endorsements)
-        if mayWait, !stock.missing.isEmpty { return .waits(for: stock.missing) }
+        if waits > 0, !stock.missing.isEmpty {
+            return .waits(for: stock.missing, left: waits - 1)
+        }
         let outcome = job.run(endorsements: stock.endorsements, cache: cache)
         guard case .failure(let refusal) = outcome, !stock.missing.isEmpty else {
             return .done(outcome)

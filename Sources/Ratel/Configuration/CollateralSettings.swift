@@ -15,6 +15,8 @@ public struct CollateralSettings: Sendable {
     var kds: WebAddress?
     /// NVIDIA's RIM service; nil for none.
     var rim: WebAddress?
+    /// NVIDIA's OCSP service; nil for none.
+    var ocsp: WebAddress?
     /// PEM of those who may vouch for the names of these services; nil for the system's.
     var authorities: String?
 
@@ -25,6 +27,8 @@ public struct CollateralSettings: Sendable {
     static let amd = "https://kdsintf.amd.com"
     /// NVIDIA's service of reference manifests.
     static let nvidia = "https://rim.attestation.nvidia.com"
+    /// NVIDIA's service for the status of its certificates.
+    static let nvidiaStatus = "https://ocsp.ndis.nvidia.com"
     /// Where Linux distributions keep the web's authorities.
     private static let systemAuthorities = [
         "/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt",
@@ -37,6 +41,8 @@ public struct CollateralSettings: Sendable {
         pcs = try CollateralSettings.address(source["pcs"] ?? CollateralSettings.intel, "pcs")
         kds = try CollateralSettings.address(source["kds"] ?? CollateralSettings.amd, "kds")
         rim = try CollateralSettings.address(source["rim"] ?? CollateralSettings.nvidia, "rim")
+        ocsp = try CollateralSettings.address(
+            source["ocsp"] ?? CollateralSettings.nvidiaStatus, "ocsp")
         authorities = source["collateral-ca"]
     }
 
@@ -81,6 +87,9 @@ public struct CollateralSettings: Sendable {
         }
         if let rim {
             sources.append(NVIDIASource(client: CollateralClient(base: rim, anchors: anchors)))
+        }
+        if let ocsp {
+            sources.append(OCSPSource(client: CollateralClient(base: ocsp, anchors: anchors)))
         }
         var settings = EndorsementStore.Settings(
             sources: sources, folder: folder.map { FolderSource(path: $0) },

@@ -12,7 +12,7 @@ struct AMDSource: CollateralSource {
     func serves(_ need: CollateralNeed) -> Bool {
         switch need {
         case .amd, .vcek: true
-        case .dcap, .manifest: false
+        case .dcap, .manifest, .status: false
         }
     }
 
@@ -20,7 +20,8 @@ struct AMDSource: CollateralSource {
         _ need: CollateralNeed, deadline: UInt64
     ) throws(CollateralFailure) -> RawCollateral {
         switch need {
-        case .dcap, .manifest: throw CollateralFailure("\(name) has AMD's certificates only")
+        case .dcap, .manifest, .status:
+            throw CollateralFailure("\(name) has AMD's certificates only")
         case .amd(let product, let isLoaded):
             let base = "/\(isLoaded ? "vlek" : "vcek")/v1/\(product.vendorName)"
             let chain = try client.get("\(base)/cert_chain", deadline: deadline).body

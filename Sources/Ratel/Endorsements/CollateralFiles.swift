@@ -28,6 +28,12 @@ enum CollateralFiles {
                 ("root_ca_crl.der", collateral.rootRevocations),
             ]
         }
+        if case .status = item.need {
+            let answers = item.endorsements.filter {
+                $0.mediaType == EndorsementFolder.statusType
+            }
+            return answers.enumerated().map { ("ocsp-\($0).der", $1.bytes) }
+        }
         return item.endorsements.map { endorsement in
             if endorsement.mediaType == EndorsementFolder.manifestType {
                 return ("fetched-rim.swidtag.xml", endorsement.bytes)

@@ -40,10 +40,27 @@ struct CollateralClient: Sendable {
 
     /// The body of a 200, with the answer's fields.
     func get(_ path: String, deadline: UInt64) throws(CollateralFailure) -> Fetch.Answer {
+        try ask(Fetch(url: base.appending(path), anchors: anchors), deadline)
+    }
+
+    /// The same for a body that is sent.
+    func post(
+        _ path: String, _ body: [UInt8], type: String, deadline: UInt64
+    ) throws(CollateralFailure) -> Fetch.Answer {
+        var fetch = Fetch(url: base.appending(path), anchors: anchors)
+        fetch.method = "POST"
+        fetch.fields = [("content-type", type)]
+        fetch.body = body
+        return try ask(fetch, deadline)
+    }
+
+    private func ask(
+        _ question: Fetch, _ deadline: UInt64
+    ) throws(CollateralFailure) -> Fetch.Answer {
         let now = System.uptime
         guard now < deadline else { throw CollateralFailure("\(base): no time left") }
-        let fetch = Fetch(
-            url: base.appending(path), anchors: anchors, budget: (deadline - now) / 1_000_000)
+        var fetch = question
+        fetch.budget = (deadline - now) / 1_000_000
         switch fetch.run() {
         case .failure(let failure): throw CollateralFailure(failure.description)
         case .success(let answer):

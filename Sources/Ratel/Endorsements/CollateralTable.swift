@@ -42,7 +42,7 @@ struct CollateralTable: Sendable {
     mutating func mayAsk(for need: CollateralNeed, _ uptime: UInt64) -> Bool {
         switch need {
         case .vcek, .manifest: break
-        case .dcap, .amd: return true
+        case .dcap, .amd, .status: return true
         }
         let earned = Int(min((uptime - min(uptime, earnedAt)) / 1_000_000_000, 1_000))
         if earned > 0 {

@@ -13,6 +13,7 @@ public import RATS
 /// | `vcek.der`, `vlek.der`, `ask.der`, `asvk.der`, `ark.der` | AMD's certificates, one each |
 /// | `crl.der` | the revocation list of AMD's root |
 /// | `*-rim.swidtag.xml` | NVIDIA's reference manifests, one each |
+/// | `ocsp*.der` | answers of NVIDIA's OCSP service, one each |
 ///
 /// Other files are left alone: Evidence may lie beside its collateral.
 public enum EndorsementFolder {
@@ -22,12 +23,15 @@ public enum EndorsementFolder {
     static let revocationListType = "application/pkix-crl"
     /// A reference integrity manifest: SWID (ISO/IEC 19770-2) as XML.
     static let manifestType = "application/swid+xml"
+    static let statusType = "application/ocsp-response"
 
     /// Bytes of one file: half of an evidence frame. NVIDIA's manifests have some 100 KiB,
     /// Intel's largest revocation lists as much.
     private static let maximumFile = 512 * 1024
     /// Manifests of one folder: a driver's and a VBIOS's for each of eight kinds of device.
     private static let maximumManifests = 16
+    /// The four of a device and the three of a manifest, for as many.
+    private static let maximumAnswers = 112
 
     private static let collateral = [
         "tcb_info.json", "qe_identity.json", "tcb_signing_chain.pem", "pck_crl.der",
@@ -64,6 +68,11 @@ public enum EndorsementFolder {
                 "endorsements.count", path, "at most \(maximumManifests) reference manifests")
         }
         for name in manifests { endorsements.append(try read(path, name, manifestType)) }
+        let answers = names.filter { $0.hasPrefix("ocsp") && $0.hasSuffix(".der") }.sorted()
+        guard answers.count <= maximumAnswers else {
+            throw refusal("endorsements.count", path, "at most \(maximumAnswers) OCSP answers")
+        }
+        for name in answers { endorsements.append(try read(path, name, statusType)) }
         return endorsements
     }
 

@@ -38,8 +38,8 @@ final class EndorsementStore: Sendable {
 
     let settings: Settings
     let counts = CollateralCounts()
-    private let logger: Logger
-    private let state: Locked<CollateralTable>
+    let logger: Logger
+    let state: Locked<CollateralTable>
     private let trusted: Locked<CollateralRoots>
     // Two, so that one dead service does not stop the others.
     private let threads = [
@@ -77,9 +77,12 @@ final class EndorsementStore: Sendable {
     func stock(_ needs: [CollateralNeed], stapled: [Endorsement]) -> Stock {
         // Endorsements that no need asks for (certificates of a TPM, manifests) pass as they are.
         var stock = Stock(endorsements: stapled, missing: [], trouble: [])
-        for need in needs {
+        var open = needs
+        while !open.isEmpty {
+            let need = open.removeFirst()
             if let item = preferred(need) ?? good(stapled, need) ?? kept(need) {
                 stock.take(item)
+                open += item.further
             } else {
                 // What is only bad stays, so that the appraisal says why; what is good but older
                 // than before must not be used, and only this store knows that it is.
@@ -93,7 +96,7 @@ final class EndorsementStore: Sendable {
         return stock
     }
 
-    private func preferred(_ need: CollateralNeed) -> CheckedCollateral? {
+    func preferred(_ need: CollateralNeed) -> CheckedCollateral? {
         guard let folder = settings.folder else { return nil }
         let now = settings.now()
         let known = state.withLock { $0.entries[need] }
@@ -157,7 +160,7 @@ final class EndorsementStore: Sendable {
     }
 
     /// Waits for a fetch that runs, or starts one; false when nobody is to be asked now.
-    private func join(
+    func join(
         _ need: CollateralNeed, _ arrived: @escaping @Sendable () -> Void
     ) -> Bool {
         guard settings.sources.contains(where: { $0.serves(need) }) else { return false }
@@ -312,67 +315,6 @@ final class EndorsementStore: Sendable {
         }
         return isGood
     }
-
-    // MARK: Over time
-
-    /// Refreshes what has used two thirds of its time, drops what is over, and warns of what will
-    /// be; call it about once a minute.
-    func tick() {
-        let now = settings.now()
-        var due: [CollateralNeed] = []
-        var ending: [(CollateralNeed, Int64, String?)] = []
-        state.withLock { table in
-            for (need, entry) in table.entries {
-                guard let item = entry.item else { continue }
-                if now >= item.until {
-                    table.entries[need]?.item = nil
-                    table.entries[need]?.isFromFolder = false
-                    continue
-                }
-                if now >= entry.refreshAt { due.append(need) }
-                let left = item.until - now
-                if left < EndorsementStore.warningTime, now >= entry.refreshAt,
-                    now >= entry.warnAgain
-                {
-                    table.entries[need]?.warnAgain = now + 3_600
-                    ending.append((need, left, entry.trouble))
-                }
-            }
-        }
-        for (need, left, trouble) in ending {
-            logger.error(
-                "collateral expires and could not be refreshed; peers will be refused then",
-                metadata: [
-                    "item": "\(need)", "in_seconds": "\(left)", "why": "\(trouble ?? "not tried")",
-                ])
-        }
-        for need in due where preferred(need) == nil { _ = join(need, {}) }
-    }
-
-    /// Seconds until the first item expires; nil when there is none.
-    var firstExpiry: Int64? {
-        let now = settings.now()
-        return state.withLock { $0.entries.values.compactMap(\.item).map { $0.until - now }.min() }
-    }
-
-    /// Every item for people, by name.
-    var listing: [(item: CheckedCollateral, source: String)] {
-        state.withLock { table in
-            table.entries.values.compactMap { entry in entry.item.map { ($0, entry.source) } }
-        }.sorted { $0.item.need.fileName < $1.item.need.fileName }
-    }
-
-    /// What the cache has files for, and what is in memory.
-    var known: [CollateralNeed] {
-        let kept = settings.cache?.needs ?? []
-        let held = state.withLock { Array($0.entries.keys) }
-        return kept + held.filter { !kept.contains($0) }
-    }
-
-    /// Why the last fetch of `need` failed.
-    func trouble(_ need: CollateralNeed) -> String? {
-        state.withLock { $0.entries[need]?.trouble }
-    }
 }
 
 extension EndorsementStore.Stock {
@@ -387,7 +329,7 @@ extension EndorsementStore.Stock {
         switch need {
         case .dcap: endorsements.removeAll { $0.mediaType == DCAPCollateral.mediaType }
         case .amd: endorsements.removeAll { $0.mediaType == EndorsementFolder.revocationListType }
-        case .vcek, .manifest: break
+        case .vcek, .manifest, .status: break
         }
     }
 }

@@ -100,11 +100,23 @@ struct CollateralDesk {
         }
     }
 
-    /// Waits for every fetch.
-    func obtain(_ needs: [CollateralNeed]) {
-        let gate = Gate<Bool>()
-        store.obtain(needs) { gate.open(true) }
-        _ = gate.wait()
+    /// Waits for every fetch of what is not here, or `again` of everything; gives what was asked
+    /// for, with what that needed in turn.
+    @discardableResult
+    func obtain(_ needs: [CollateralNeed], again: Bool = false) -> [CollateralNeed] {
+        var all: [CollateralNeed] = []
+        var open = needs
+        while !open.isEmpty {
+            let gate = Gate<Bool>()
+            store.obtain(again ? open : store.stock(open, stapled: []).missing) {
+                gate.open(true)
+            }
+            _ = gate.wait()
+            all += open
+            open = store.listing.filter { open.contains($0.item.need) }.flatMap(\.item.further)
+                .filter { !all.contains($0) }
+        }
+        return all
     }
 
     func show(_ needs: [CollateralNeed]) -> Inspector.Finding {

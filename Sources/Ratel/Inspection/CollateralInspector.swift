@@ -37,9 +37,7 @@ public enum CollateralInspector {
     ) throws(ConfigurationError) -> Inspector.Finding {
         do throws(UnusableInput) {
             let desk = try CollateralDesk(source, request)
-            let needs = try desk.needs(source)
-            desk.obtain(needs)
-            return desk.show(needs)
+            return desk.show(desk.obtain(try desk.needs(source), again: true))
         } catch {
             return error.finding
         }
@@ -52,8 +50,7 @@ public enum CollateralInspector {
         guard let out = request.out else { throw ConfigurationError("--out FOLDER is needed") }
         do throws(UnusableInput) {
             let desk = try CollateralDesk(source, request)
-            let needs = try desk.needs(source)
-            desk.obtain(desk.store.stock(needs, stapled: []).missing)
+            let needs = desk.obtain(try desk.needs(source))
             for entry in desk.store.listing where needs.contains(entry.item.need) {
                 try CollateralFiles.write(entry.item, under: out)
             }

@@ -13,7 +13,7 @@ import Keys
 func fuzz(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     let bytes = FuzzInput(start, count).bytes
     guard let certificate = ForgedCertificate.with([]) else { return 0 }
-    let status = try? StatusAnswer.status(
+    let status = try? StatusAnswer.statement(
         of: certificate, issuer: certificate, in: bytes, intermediates: [certificate],
         anchor: certificate, now: 1_800_000_000)
     require(status == nil || status == .some(nil), "no signature holds")
