@@ -102,6 +102,9 @@ struct NVIDIAAttesterTests {
             _ = try attester.quote(challenge { _ in [UInt8](repeating: 0, count: 32) })
         }
         #expect(refused == "nvidia.nvml.failed")
+        try library.write("off", [])
+        #expect(code { _ = try attester.quote(challenge()) } == "nvidia.mode.off")
+        try FileManager.default.removeItem(atPath: library.folder + "/off")
         try library.write("chain-0.pem", Array("not a certificate".utf8))
         #expect(code { _ = try attester.quote(challenge()) } == "nvidia.nvml.failed")
         try FileManager.default.removeItem(atPath: library.folder + "/report-0.bin")

@@ -21,6 +21,12 @@ typedef struct {
     unsigned char cecAttestationReport[0x1000];
 } nvmlConfComputeGpuAttestationReport_t;
 
+typedef struct {
+    unsigned int environment;
+    unsigned int ccFeature;
+    unsigned int devToolsMode;
+} nvmlConfComputeSystemState_t;
+
 enum { SUCCESS = 0, UNINITIALIZED = 1, INVALID_ARGUMENT = 2, NOT_FOUND = 6 };
 
 static int started;
@@ -48,6 +54,16 @@ int nvmlDeviceGetCount_v2(unsigned int *count) {
     unsigned char byte;
     if (!started) return UNINITIALIZED;
     for (*count = 0; load(*count, "report", "bin", &byte, 1) == 1; ++*count) {}
+    return SUCCESS;
+}
+// Off where the folder has a file of that name.
+int nvmlSystemGetConfComputeState(nvmlConfComputeSystemState_t *state) {
+    char path[4096];
+    if (!started) return UNINITIALIZED;
+    snprintf(path, sizeof path, "%s/off", FOLDER);
+    FILE *file = fopen(path, "rb");
+    if (file) fclose(file);
+    *state = (nvmlConfComputeSystemState_t){.environment = 2, .ccFeature = !file};
     return SUCCESS;
 }
 // Handles count from 1, so that none is null.

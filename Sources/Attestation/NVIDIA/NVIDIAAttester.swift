@@ -22,6 +22,7 @@ public struct NVIDIAAttester: Attester {
     public var kinds: [EvidenceKind] { [.gpu] }
 
     public func quote(_ challenge: QuoteChallenge) throws(Refusal) -> [Evidence] {
+        try library.checkMode()
         let count = try library.deviceCount()
         guard (1...NVIDIAAttester.maxDevices).contains(count) else {
             throw NVMLLibrary.refusal(

@@ -34,6 +34,9 @@ final class NVMLLibrary: @unchecked Sendable {
         static let capacity = 0x1400
     }
 
+    /// nvmlConfComputeSystemState_t: environment, ccFeature, devToolsMode (u32 each).
+    private typealias State = @convention(c) (UnsafeMutablePointer<UInt32>) -> Int32
+
     // The handle, and what it holds, do not change; the library locks inside (nvml.h, "Thread
     // Safety").
     private let library: UnsafeMutableRawPointer
@@ -42,6 +45,7 @@ final class NVMLLibrary: @unchecked Sendable {
     private let handle: Handle
     private let report: Fill
     private let chain: Fill
+    private let state: State
 
     /// Loads the library at `path`, or by that name, and starts it.
     init(_ path: String) throws(Refusal) {
@@ -59,6 +63,8 @@ final class NVMLLibrary: @unchecked Sendable {
                 "nvmlDeviceGetConfComputeGpuAttestationReport", library, as: Fill.self)
             unsafe chain = try unsafe NVMLLibrary.function(
                 "nvmlDeviceGetConfComputeGpuCertificate", library, as: Fill.self)
+            unsafe state = try unsafe NVMLLibrary.function(
+                "nvmlSystemGetConfComputeState", library, as: State.self)
             try NVMLLibrary.check(start(), "nvmlInit_v2")
         } catch {
             unsafe dlclose(library)
@@ -77,6 +83,17 @@ final class NVMLLibrary: @unchecked Sendable {
         var number: UInt32 = 0
         try NVMLLibrary.check(unsafe count(&number), "nvmlDeviceGetCount_v2")
         return Int(number)
+    }
+
+    /// Refuses where confidential computing is off: drivers then answer the request for a report
+    /// with "unknown error" (580.159 on an H200), which tells nobody what to do.
+    func checkMode() throws(Refusal) {
+        var found: [UInt32] = [0, 0, 0]
+        try NVMLLibrary.check(unsafe state(&found), "nvmlSystemGetConfComputeState")
+        guard found[1] != 0 else {
+            throw NVMLLibrary.refusal(
+                "nvidia.mode.off", "confidential computing", "on", "off")
+        }
     }
 
     /// GET_MEASUREMENTS request with `nonce` (32 bytes), and the response to it.
@@ -137,9 +154,19 @@ final class NVMLLibrary: @unchecked Sendable {
 
     private static func check(_ result: Int32, _ name: String) throws(Refusal) {
         guard result == 0 else {
-            throw refusal("nvidia.nvml.failed", name, "NVML_SUCCESS", "error \(result)")
+            let known = names[result].map { ", \($0)" } ?? ""
+            throw refusal("nvidia.nvml.failed", name, "NVML_SUCCESS", "error \(result)\(known)")
         }
     }
+
+    /// Those of nvmlReturn_t (nvml.h) that a person can do something about.
+    private static let names: [Int32: String] = [
+        1: "uninitialized", 2: "invalid argument",
+        3: "not supported: confidential computing is off",
+        4: "no permission", 6: "not found", 9: "the driver is not loaded", 15: "the GPU is lost",
+        17: "the operating system blocks the request", 18: "driver and library differ",
+        999: "unknown",
+    ]
 
     static func refusal(
         _ code: String, _ field: String, _ expected: String, _ got: String
