@@ -27,6 +27,7 @@ def main():
         "evidence": lambda: script(
             ("Tests/Evidence/run.py", BUILD / "debug" / "ratel"),
             ("Tests/Evidence/tiers.py", BUILD / "debug" / "ratel"),
+            ("Tests/Evidence/files.py", BUILD / "debug" / "ratel"),
             ("Tests/Evidence/worst.py", BUILD / "debug" / "ratel"),
             ("Tests/Evidence/transcripts.py", BUILD / "debug" / "ratel"),
         ),

@@ -67,7 +67,8 @@ struct PeerAppraisal {
         }
         if devices.isEmpty { return }
         // A device says nothing of the machine that it is in: any host could forward its answers.
-        guard devices.count < evidence.count else {
+        // Of files, which nothing ties to a machine anyway, nobody concludes that.
+        guard devices.count < evidence.count || peer.tier == .none else {
             throw refusal(
                 "nvidia.machine.missing", "require", "Evidence of the machine too",
                 "of devices only", "write the CPU's or the TPM's format under `require`")
@@ -129,15 +130,20 @@ struct PeerAppraisal {
     }
 
     // Session Evidence is worth more than static; static is never enough where session is asked.
+    // Of files it is for whoever names them to say whether they are fresh.
     private func checkTier() throws(Refusal) {
-        guard peer.tier == .session, tier == .static else { return }
-        throw refusal(
-            "policy.tier.mismatch",
-            "tier",
-            "session: Evidence over this very connection",
-            "static: Evidence over a key, wherever that is used",
-            "connect through Ratel on both sides, or write `tier: static`"
-        )
+        switch (peer.tier, tier) {
+        case (.session, .session), (.session, .none), (.static, _), (.none, .none): return
+        case (.session, .static):
+            throw refusal(
+                "policy.tier.mismatch", "tier", "session: Evidence over this very connection",
+                "static: Evidence over a key, wherever that is used",
+                "connect through Ratel on both sides, or write `tier: static`")
+        case (.none, _):
+            throw refusal(
+                "policy.tier.mismatch", "tier", "none: Evidence in files", "\(tier.rawValue)",
+                "write `tier: session`, and what the machine itself presents")
+        }
     }
 
     // Exactly what is required: Evidence left out and Evidence slipped in are both refused.

@@ -54,11 +54,25 @@ public struct Claims: Sendable, Equatable {
         }
     }
 
+    /// The claims whose names begin with `prefix` and a dot, without it.
+    public func all(under prefix: String) -> Claims {
+        var claims = Claims()
+        for entry in entries where entry.name.hasPrefix(prefix + ".") {
+            claims.set(String(entry.name.dropFirst(prefix.count + 1)), entry.value)
+        }
+        return claims
+    }
+
     /// The value of the claim `name`, or `nil` if there is none.
     public subscript(_ name: String) -> Value? { entries.first { $0.name == name }?.value }
 
     /// Name and text of each claim, for a table.
-    public var rows: [(name: String, text: String)] { entries.map { ($0.name, $0.value.shown) } }
+    public var rows: [(name: String, text: String)] {
+        entries.map { entry in
+            let text = entry.value.shown
+            return (entry.name, text.isEmpty ? "none" : text)
+        }
+    }
 
     /// Lower-case hexadecimal.
     static func hex(_ bytes: [UInt8]) -> String {

@@ -90,6 +90,11 @@ public struct Evidence: Sendable, Equatable {
 
 /// What a third party says about an Attester, such as a certificate, RFC 9334 section 8.2.
 public struct Endorsement: Sendable, Equatable {
+    /// The media type of an X.509 certificate in DER (RFC 2585 section 4.1).
+    public static let certificateType = "application/pkix-cert"
+    /// The media type of a certificate revocation list in DER (RFC 2585 section 4.2).
+    public static let revocationListType = "application/pkix-crl"
+
     /// The media type of `bytes`.
     public let mediaType: String
     /// The Endorsement as it travels.

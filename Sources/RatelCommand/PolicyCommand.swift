@@ -10,7 +10,7 @@ struct PolicyCommand: ParsableCommand {
     struct Init: ParsableCommand {
         static let configuration = CommandConfiguration(
             commandName: "init",
-            abstract: "Write a policy from what a server presents now (trust on first use).",
+            abstract: "Write a policy from what a server, or a file, shows (trust on first use).",
             discussion: """
                 The policy goes to standard output, what it was made from to standard error. \
                 Nothing vouches for the server yet: compare every value with what you built.
@@ -18,8 +18,8 @@ struct PolicyCommand: ParsableCommand {
 
         @Argument(
             help: ArgumentHelp(
-                "A `ratel serve`, or a file that `ratel attest --out` wrote.",
-                valueName: "host:port|file"))
+                "A `ratel serve`, or Evidence as `ratel verify` takes it.",
+                valueName: "host:port|file|folder"))
         var subject: String
 
         @Option(help: "The name of the policy's entry.")

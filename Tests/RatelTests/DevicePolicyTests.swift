@@ -110,5 +110,8 @@ struct DevicePolicyTests {
                 require: {nvidia_gpu: 1}
             """
         #expect(code(alone) == "policy.peer.incomplete")
+        // But in files, and then its section is what is missing.
+        #expect(code(alone + "\n    tier: none") == "policy.peer.incomplete")
+        #expect(code(gpus.replacing("cca: 1, ", with: "")) == "policy.peer.incomplete")
     }
 }

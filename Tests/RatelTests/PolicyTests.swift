@@ -84,7 +84,7 @@ struct PolicyTests {
             ("version: 1\npeers: [{name: a, simulated: yes}]", "policy.value.refused"),
             ("version: 1\npeers: [{name: \"a b\", simulated: true}]", "policy.value.refused"),
             (
-                "version: 1\npeers: [{name: a, simulated: true, tier: none}]",
+                "version: 1\npeers: [{name: a, simulated: true, tier: best}]",
                 "policy.value.refused"
             ),
             (

@@ -18,10 +18,39 @@ struct DeviceBundle {
         self.now = now
     }
 
-    func authenticate() throws(Refusal) -> BundleFindings {
-        let several = (0..<DeviceBundle.maximumDevices).prefix {
-            bundle.file("report-\($0).bin") != nil
+    /// The devices as a connection would bring them, for a policy to decide on, once the reports'
+    /// signatures hold. GPUs stand in front of switches, as in an exchange.
+    func evidence() throws(Refusal) -> [AuthenticEvidence] {
+        var all: [NVIDIAEvidence] = []
+        for suffix in several.isEmpty ? [""] : several.map({ "-\($0)" }) {
+            let certificates = try chain(suffix)
+            let device = NVIDIADevice(of: certificates)
+            all.append(
+                try NVIDIAEvidence(
+                    report: NVIDIAReport(try report(suffix), of: device),
+                    chain: NVIDIADeviceChain(certificates, of: device)))
         }
+        let ordered =
+            all.filter { $0.report.device == .gpu } + all.filter { $0.report.device != .gpu }
+        return ordered.enumerated().map { index, evidence in
+            AuthenticEvidence(
+                format: evidence.report.device.format, index: UInt16(index),
+                claims: evidence.claims, detail: .nvidia(evidence))
+        }
+    }
+
+    /// What others say of them, as it would travel.
+    var endorsements: [Endorsement] {
+        manifests.map { Endorsement(mediaType: ReferenceManifest.mediaType, bytes: $0) }
+            + answers.map { Endorsement(mediaType: NVIDIARevocation.mediaType, bytes: $0) }
+    }
+
+    private var several: [Int] {
+        (0..<DeviceBundle.maximumDevices).prefix { bundle.file("report-\($0).bin") != nil }
+    }
+
+    func authenticate() throws(Refusal) -> BundleFindings {
+        let several = several
         guard !several.isEmpty else { return findings(try claims("")) }
         var devices: [Claims] = []
         for index in several { devices.append(try claims("-\(index)")) }
@@ -60,22 +89,27 @@ struct DeviceBundle {
         return findings
     }
 
-    private func claims(_ suffix: String) throws(Refusal) -> Claims {
+    private func report(_ suffix: String) throws(Refusal) -> [UInt8] {
+        try bundle.required("report\(suffix).bin", "GET_MEASUREMENTS request and response")
+    }
+
+    private func chain(_ suffix: String) throws(Refusal) -> [[UInt8]] {
         let name = "cert-chain\(suffix).pem"
         let pem = try bundle.required(name, "the device's certificates, leaf first")
-        let chain: [[UInt8]]
         do throws(KeyError) {
-            chain = try Certificate.read(pem: String(decoding: pem, as: UTF8.self)).map(\.der)
+            return try Certificate.read(pem: String(decoding: pem, as: UTF8.self)).map(\.der)
         } catch {
             throw Refusal(
                 "nvidia.chain.malformed", .evidence, kind: "nvidia", field: name,
                 expected: "certificates in PEM", got: error.description,
                 remedy: "give the chain as NVML hands it out")
         }
+    }
+
+    private func claims(_ suffix: String) throws(Refusal) -> Claims {
+        let chain = try chain(suffix)
         return try NVIDIAVerification(
-            report: try bundle.required(
-                "report\(suffix).bin", "GET_MEASUREMENTS request and response"),
-            certificates: chain, manifests: manifests, answers: answers,
+            report: try report(suffix), certificates: chain, manifests: manifests, answers: answers,
             roots: NVIDIARoots(
                 devices: NVIDIARoots.nvidia.devices + anchors.pins,
                 manifests: NVIDIARoots.nvidia.manifests + anchors.pins)

@@ -10,12 +10,14 @@ extension EvidenceBundle {
         _ policy: AppraisalPolicy, anchors: TrustAnchors = TrustAnchors(), covering: [UInt8]?,
         now: Int64
     ) throws(Refusal) -> AttestationResult {
-        let (evidence, endorsements) = try authentic(now)
+        let (evidence, endorsements) = try authentic(anchors, now)
         if let covering {
-            try EvidenceBundle.check(evidence.claims, kind, covers: covering)
+            for item in evidence {
+                try EvidenceBundle.check(item.claims, kind, covers: covering)
+            }
         }
         let outcome = try Appraiser.decide(
-            [evidence], endorsements: endorsements, configuration: Array("{}".utf8),
+            evidence, endorsements: endorsements, configuration: Array("{}".utf8),
             policy: policy.trusting(anchors), now: now,
             tier: kind == .certificate ? .static : .none)
         guard case .admitted(let result) = outcome else {
@@ -25,65 +27,6 @@ extension EvidenceBundle {
                 remedy: "verify HOST:PORT, or pin the attestation key in the policy (tpm.ak)")
         }
         return result
-    }
-
-    /// The bundle as Evidence of a connection would be, once its own signatures hold.
-    private func authentic(_ now: Int64) throws(Refusal) -> (AuthenticEvidence, [Endorsement]) {
-        switch kind {
-        case .tdx, .sgx:
-            let bytes = try required("quote.bin", "a quote")
-            let quote = try DCAPQuote(bytes)
-            try quote.checkSignatures()
-            let dcap = DCAPEvidence(bytes: bytes, quote: quote, collateral: collateral)
-            return (
-                AuthenticEvidence(
-                    format: quote.isTDX ? .tdx : .sgx, index: 0, claims: quote.claims,
-                    detail: .dcap(dcap)), []
-            )
-        case .snp:
-            let snp = try SNPEvidence(
-                report: try required("report.bin", "an attestation report"),
-                certificates: snpCertificates, revocationList: file("crl.der"))
-            return (
-                AuthenticEvidence(format: .snp, index: 0, claims: snp.claims, detail: .snp(snp)), []
-            )
-        case .nitro:
-            let nitro = try NitroEvidence.unbound(
-                try required("attestation-document.cbor", "an attestation document"))
-            return (
-                AuthenticEvidence(
-                    format: .nitro, index: 0, claims: nitro.document.claims, detail: .nitro(nitro)),
-                []
-            )
-        case .certificate:
-            let leaf = try AttestedLeaf(
-                try CertificateBundle(bundle: self, anchors: TrustAnchors(), now: now)
-                    .certificate(), now: now)
-            // Of several forms in one certificate, all of which are of its key, the first counts.
-            let carried = leaf.carried[0]
-            switch carried.content {
-            case .quote(let quote, let bytes):
-                try quote.checkSignatures()
-                return (
-                    AuthenticEvidence(
-                        format: quote.isTDX ? .tdx : .sgx, index: 0, claims: quote.claims,
-                        detail: .dcap(
-                            DCAPEvidence(bytes: bytes, quote: quote, collateral: collateral))), []
-                )
-            case .nitro(let nitro):
-                return (
-                    AuthenticEvidence(
-                        format: .nitro, index: 0, claims: nitro.document.claims,
-                        detail: .nitro(nitro)), []
-                )
-            }
-        case .tpm, .nvidia, .cca:
-            throw Refusal(
-                "evidence.policy.unsupported", .evidence, kind: kind.rawValue, field: "policy",
-                expected: "a quote, report or document of tdx, sgx, snp or nitro",
-                got: kind.rawValue,
-                remedy: "verify the machine itself, or use --authenticity-only")
-        }
     }
 
     /// Refuses Evidence that does not cover `bytes`, with zeros behind where the field is longer.
@@ -110,19 +53,45 @@ extension AppraisalPolicy {
     /// The same policy, in which `anchors` are roots beside those it has.
     func trusting(_ anchors: TrustAnchors) -> AppraisalPolicy {
         guard case .appraised(let list) = peers, !anchors.pins.isEmpty else { return self }
-        let certificates = anchors.certificates.map { Digest.sha256($0.der) }
         var copy = self
-        copy.peers = .appraised(
-            list.map { peer in
-                var peer = peer
-                peer.tdx?.roots += anchors.pins
-                peer.sgx?.roots += anchors.pins
-                peer.nitro?.roots += certificates
-                for product in SNPProduct.allCases {
-                    peer.snp?.roots[product, default: []] += anchors.pins
-                }
-                return peer
-            })
+        copy.peers = .appraised(list.map { $0.trusting(anchors) })
         return copy
+    }
+}
+
+extension PeerPolicy {
+    fileprivate func trusting(_ anchors: TrustAnchors) -> PeerPolicy {
+        var peer = self
+        peer.tdx?.roots += anchors.pins
+        peer.sgx?.roots += anchors.pins
+        peer.nitro?.roots += anchors.certificates.map { Digest.sha256($0.der) }
+        peer.snp?.trust(anchors.pins)
+        peer.cca?.platformKeys += anchors.pins
+        peer.nvidiaGPU?.device.trust(anchors.pins)
+        peer.nvidiaSwitch?.trust(anchors.pins)
+        switch peer.tpm?.key {
+        case .underSNP(var policy)?:
+            policy.trust(anchors.pins)
+            peer.tpm?.key = .underSNP(policy)
+        case .underTDX(var policy)?:
+            policy.roots += anchors.pins
+            peer.tpm?.key = .underTDX(policy)
+        case .certified(let roots)?:
+            peer.tpm?.key = .certified(roots: roots + anchors.certificates)
+        case .pinned?, .endorsed?, nil: break
+        }
+        return peer
+    }
+}
+
+extension SNPPolicy {
+    fileprivate mutating func trust(_ pins: [[UInt8]]) {
+        for product in SNPProduct.allCases { roots[product, default: []] += pins }
+    }
+}
+
+extension NVIDIADevicePolicy {
+    fileprivate mutating func trust(_ pins: [[UInt8]]) {
+        roots = NVIDIARoots(devices: roots.devices + pins, manifests: roots.manifests + pins)
     }
 }

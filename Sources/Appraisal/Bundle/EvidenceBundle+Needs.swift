@@ -17,7 +17,21 @@ extension EvidenceBundle {
             }
         case .nvidia: needsOfDevice
         case .nitro, .cca: []
-        case .certificate: needsOfQuote
+        case .certificate: needsOfCertificate
+        }
+    }
+
+    private var needsOfCertificate: [CollateralNeed] {
+        // Whether it is valid is for the appraisal: its own beginning is as good a time as any.
+        guard
+            let certificate = try? CertificateBundle(
+                bundle: self, anchors: TrustAnchors(), now: 0
+            ).certificate(),
+            let leaf = try? AttestedLeaf(certificate, now: certificate.notBefore)
+        else { return [] }
+        return leaf.carried.flatMap { carried -> [CollateralNeed] in
+            guard case .quote(_, let bytes) = carried.content else { return [] }
+            return (try? CollateralNeed.dcap(bytes)).map { [$0] } ?? []
         }
     }
 

@@ -36,10 +36,29 @@ public struct EvidenceBundle: Sendable {
         self.kind = kind
     }
 
-    /// Takes one file, whatever its name; nil when it is no Evidence.
+    /// Takes one file, whatever its name, also as hexadecimal or Base64 text; nil when it is no
+    /// Evidence.
     public init?(file bytes: [UInt8]) {
-        guard let name = EvidenceBundle.name(of: bytes) else { return nil }
-        self.init(files: [name: bytes])
+        if let name = EvidenceBundle.name(of: bytes) {
+            self.init(files: [name: bytes])
+        } else if let decoded = EvidenceBundle.decoded(text: bytes),
+            let name = EvidenceBundle.name(of: decoded)
+        {
+            self.init(files: [name: decoded])
+        } else {
+            return nil
+        }
+    }
+
+    /// What text stands for: all hexadecimal, `0x` in front or not, or all Base64; line breaks
+    /// count for nothing.
+    private static func decoded(text bytes: [UInt8]) -> [UInt8]? {
+        guard bytes.count <= 2 * maximumFile else { return nil }
+        let digits = bytes.filter { ![0x20, 0x09, 0x0A, 0x0D].contains($0) }
+        guard !digits.isEmpty, digits.allSatisfy({ (0x21...0x7E).contains($0) }) else { return nil }
+        let text = String(decoding: digits, as: UTF8.self)
+        let plain = text.hasPrefix("0x") ? String(text.dropFirst(2)) : text
+        return Hex.decode(plain) ?? Base64.decode(digits) ?? Base64.decode(url: text)
     }
 
     func file(_ name: String) -> [UInt8]? { files[name] }

@@ -32,9 +32,55 @@ struct TPMBundle {
         try checkPublicArea(key, &claims)
         try checkTrust(key, &claims)
         let hash = try checkSignature(message, key)
-        try checkRegisters(attest, hash)
+        _ = try checkRegisters(attest, hash)
         readEventLog(&claims)
         return BundleFindings(.tpm, claims: claims, checked: checked, gaps: gaps)
+    }
+
+    /// The parts as a connection would bring them, for a policy to decide on, once the quote's
+    /// signature and the PCR values hold; what vouches for the key is for the policy to say.
+    func evidence() throws(Refusal) -> TPMEvidence {
+        var copy = self
+        let message = try bundle.required("quote.msg", "TPMS_ATTEST")
+        let attest = try TPMSAttest(message)
+        let key = try attestationKey()
+        var claims = Claims()
+        try copy.checkPublicArea(key, &claims)
+        let hash = try copy.checkSignature(message, key)
+        _ = try bundle.required("pcrs.json", "the PCR values that the quote is over")
+        let values = try copy.checkRegisters(attest, hash)
+        guard let bank = PCRBank(algorithm: attest.selections[0].algorithm) else {
+            throw refusal("tpm.pcr.bank", "bank", "SHA-256 or larger", "another")
+        }
+        return TPMEvidence(
+            attest: attest,
+            key: try bundle.file("ak.tpmt-public.bin").map { (bytes) throws(Refusal) in
+                try TPMTPublic(bytes)
+            } ?? TPMTPublic(unnamed: key),
+            bank: bank, values: values, eventLog: bundle.file("eventlog.bin"),
+            paravisorReport: bundle.file("hcl-report.bin"),
+            hardwareQuote: bundle.file("quote.bin"), keyCertificates: try keyCertificates())
+    }
+
+    private func keyCertificates() throws(Refusal) -> [[UInt8]] {
+        do throws(KeyError) {
+            return try certificatesOfKey().map(\.der)
+        } catch {
+            throw refusal(
+                "tpm.ak.certificate", "certificate of the attestation key", "X.509",
+                error.description)
+        }
+    }
+
+    private func certificatesOfKey() throws(KeyError) -> [Certificate] {
+        var chain: [Certificate] = []
+        if let bytes = bundle.file("ak-cert.der") {
+            chain.append(try Certificate(padded: bytes))
+        }
+        if let pem = bundle.file("ak-cert-chain.pem") {
+            chain += try Certificate.read(pem: String(decoding: pem, as: UTF8.self))
+        }
+        return chain
     }
 
     private func attestationKey() throws(Refusal) -> PublicKey {
@@ -68,7 +114,10 @@ struct TPMBundle {
         return hash
     }
 
-    private mutating func checkRegisters(_ attest: TPMSAttest, _ hash: Digest) throws(Refusal) {
+    /// The values by register; none where they are not there.
+    private mutating func checkRegisters(
+        _ attest: TPMSAttest, _ hash: Digest
+    ) throws(Refusal) -> [Int: [UInt8]] {
         let banks = attest.selections.map(\.algorithm)
         guard Set(banks).count == banks.count, banks.count == 1 else {
             throw refusal(
@@ -77,7 +126,7 @@ struct TPMBundle {
         }
         guard let bytes = bundle.file("pcrs.json") else {
             gaps.append("PCR values: pcrs.json is not there, only their hash is known")
-            return
+            return [:]
         }
         // 24 registers of SHA-512 in hexadecimal are 3.5 KiB; tools write more banks and blanks.
         guard bytes.count <= 64 * 1024, let document = JSONParser.parse(bytes),
@@ -86,6 +135,7 @@ struct TPMBundle {
             throw refusal("tpm.pcr.malformed", "pcrs.json", "{\"alg\", \"pcrs\"}", "something else")
         }
         var quoted: [UInt8] = []
+        var registers: [Int: [UInt8]] = [:]
         for index in attest.selections[0].registers {
             guard let value = values.first(where: { $0.name == "\(index)" })?.value.text,
                 let bytes = Hex.decode(value)
@@ -95,6 +145,7 @@ struct TPMBundle {
                     "none of PCR \(index)")
             }
             quoted += bytes
+            registers[index] = bytes
         }
         let digest = hash.hash(quoted)
         guard ConstantTime.equal(digest, attest.pcrDigest) else {
@@ -105,6 +156,7 @@ struct TPMBundle {
         if banks == [TPMAlgorithm.sha1] {
             gaps.append("PCR bank: SHA-1, which no policy of Ratel's accepts")
         }
+        return registers
     }
 
     private mutating func checkPublicArea(
@@ -194,14 +246,9 @@ struct TPMBundle {
 
     /// Whether a pinned root vouches for the key; a chain that is there has to be good.
     private mutating func checkCertificates(_ key: PublicKey) throws(Refusal) -> Bool {
-        var chain: [Certificate] = []
+        let chain: [Certificate]
         do throws(KeyError) {
-            if let bytes = bundle.file("ak-cert.der") {
-                chain.append(try Certificate(padded: bytes))
-            }
-            if let pem = bundle.file("ak-cert-chain.pem") {
-                chain += try Certificate.read(pem: String(decoding: pem, as: UTF8.self))
-            }
+            chain = try certificatesOfKey()
         } catch {
             throw refusal(
                 "tpm.ak.certificate", "certificate of the attestation key", "X.509",

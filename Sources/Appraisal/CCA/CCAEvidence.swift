@@ -27,12 +27,22 @@ struct CCAEvidence: RefusingEvidence {
                 Hex.encode(expected.reportData), Hex.encode(challenge),
                 "the token is not of this connection")
         }
-        try cca.token.checkSignatures(cca.platformKey)
-        try cca.token.checkLifecycle()
-        var claims = cca.token.claims
-        claims.set("cpak", .bytes(Digest.sha256(cca.platformKey.spki)))
-        return AuthenticEvidence(
-            format: .cca, index: evidence.index, claims: claims, detail: .cca(cca))
+        return try cca.authentic(index: evidence.index)
+    }
+
+    /// Checks signatures and lifecycle.
+    func authentic(index: UInt16 = 0) throws(Refusal) -> AuthenticEvidence {
+        try token.checkSignatures(platformKey)
+        try token.checkLifecycle()
+        var claims = token.claims
+        claims.set("cpak", .bytes(Digest.sha256(platformKey.spki)))
+        return AuthenticEvidence(format: .cca, index: index, claims: claims, detail: .cca(self))
+    }
+
+    /// Puts together what lies in files.
+    init(token: [UInt8], platformKey: PublicKey) throws(Refusal) {
+        self.token = try CCAToken(token)
+        self.platformKey = platformKey
     }
 
     private init(_ bytes: [UInt8]) throws(Refusal) {

@@ -26,7 +26,7 @@ public struct CCAPolicy: Sendable {
 
     /// SHA-256 of the platform attestation keys that are trusted, SubjectPublicKeyInfo, 32 bytes
     /// each: Arm has no public root, so each machine's key is learned from its maker or owner.
-    public let platformKeys: [[UInt8]]
+    public internal(set) var platformKeys: [[UInt8]]
     /// The implementation ids that are accepted, 32 bytes.
     public let implementationID: ReferenceValue
     /// The machines that are accepted, 33 bytes.

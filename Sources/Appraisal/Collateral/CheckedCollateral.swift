@@ -187,13 +187,14 @@ public struct CheckedCollateral: Sendable {
                 "collateral.other", "certificates", "the pinned ARK and CN=\(name)",
                 certificates.map(\.subject).joined(separator: "; "))
         }
-        let bytes = endorsements.first { $0.mediaType == "application/pkix-crl" }?.bytes ?? []
+        let bytes =
+            endorsements.first { $0.mediaType == Endorsement.revocationListType }?.bytes ?? []
         let revocations = try list(bytes, by: [root])
         return Facts(
             endorsements: [
-                Endorsement(mediaType: "application/pkix-cert", bytes: issuer.der),
-                Endorsement(mediaType: "application/pkix-cert", bytes: root.der),
-                Endorsement(mediaType: "application/pkix-crl", bytes: bytes),
+                Endorsement(mediaType: Endorsement.certificateType, bytes: issuer.der),
+                Endorsement(mediaType: Endorsement.certificateType, bytes: root.der),
+                Endorsement(mediaType: Endorsement.revocationListType, bytes: bytes),
             ],
             from: max(revocations.thisUpdate, issuer.notBefore),
             until: min(revocations.nextUpdate ?? 0, issuer.notAfter, root.notAfter))
@@ -213,7 +214,7 @@ public struct CheckedCollateral: Sendable {
                 "another")
         }
         return Facts(
-            endorsements: [Endorsement(mediaType: "application/pkix-cert", bytes: found.der)],
+            endorsements: [Endorsement(mediaType: Endorsement.certificateType, bytes: found.der)],
             from: found.notBefore, until: found.notAfter)
     }
 
@@ -239,7 +240,7 @@ public struct CheckedCollateral: Sendable {
     }
 
     private static func certificates(in endorsements: [Endorsement]) -> [Certificate] {
-        endorsements.filter { $0.mediaType == "application/pkix-cert" }
+        endorsements.filter { $0.mediaType == Endorsement.certificateType }
             .compactMap { try? Certificate.read(der: $0.bytes) }
     }
 

@@ -126,10 +126,10 @@ public enum CollateralNeed: Sendable, Hashable, CustomStringConvertible {
                 let fields = try? SNPEvidence.fields(item.bytes)
             else { return [] }
             let certificates = fields.certificates.map {
-                Endorsement(mediaType: "application/pkix-cert", bytes: $0)
+                Endorsement(mediaType: Endorsement.certificateType, bytes: $0)
             }
             let lists = [fields.revocationList].compactMap(\.self).map {
-                Endorsement(mediaType: "application/pkix-crl", bytes: $0)
+                Endorsement(mediaType: Endorsement.revocationListType, bytes: $0)
             }
             return certificates + lists
         }

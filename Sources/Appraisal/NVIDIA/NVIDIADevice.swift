@@ -1,3 +1,4 @@
+internal import Keys
 internal import RATS
 
 /// What kind of NVIDIA device Evidence is of.
@@ -8,6 +9,13 @@ public enum NVIDIADevice: String, Sendable, CaseIterable {
     case nvswitch = "nvidia_switch"
 
     var format: EvidenceFormat { self == .gpu ? .nvidiaGPU : .nvidiaSwitch }
+
+    /// The kind that certificates (DER, leaf first) are of: a switch says so, all else is a GPU's.
+    init(of certificates: [[UInt8]]) {
+        let leaf = certificates.first.flatMap { try? Certificate.read(der: $0) }
+        let name = leaf.flatMap { DistinguishedName.commonName($0.subject) } ?? ""
+        self = name.hasPrefix("LS") ? .nvswitch : .gpu
+    }
 
     /// A refusal of Evidence of this kind.
     func refusal(

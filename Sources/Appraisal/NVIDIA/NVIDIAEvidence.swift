@@ -43,6 +43,13 @@ struct NVIDIAEvidence: Sendable {
         )
     }
 
+    /// Puts together what lies in files, and checks the signature.
+    init(report: NVIDIAReport, chain: NVIDIADeviceChain) throws(Refusal) {
+        self.report = report
+        self.chain = chain
+        try chain.checkSignature(of: report)
+    }
+
     private init(_ bytes: [UInt8], of device: NVIDIADevice) throws(Refusal) {
         let raw: [UInt8]
         var certificates: [[UInt8]] = []
@@ -61,7 +68,7 @@ struct NVIDIAEvidence: Sendable {
         chain = try NVIDIADeviceChain(certificates, of: device)
     }
 
-    private var claims: Claims {
+    var claims: Claims {
         var claims = report.claims
         chain.addClaims(to: &claims)
         return claims

@@ -18,7 +18,7 @@ public struct NVIDIADevicePolicy: Sendable {
     /// The serial numbers of the devices' own certificates that are accepted: `device_serial`.
     public let devices: ReferenceValue
     /// The roots to anchor in.
-    public let roots: NVIDIARoots
+    public internal(set) var roots: NVIDIARoots
 
     /// Puts together what the firmware of a device has to show.
     public init(
@@ -66,7 +66,7 @@ public struct NVIDIAGPUPolicy: Sendable {
     }
 
     /// What its firmware has to show.
-    public let device: NVIDIADevicePolicy
+    public internal(set) var device: NVIDIADevicePolicy
     /// The generations that are accepted.
     public let architectures: [Architecture]
     /// The modes that are accepted.

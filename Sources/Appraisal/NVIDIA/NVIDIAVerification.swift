@@ -34,11 +34,7 @@ public struct NVIDIAVerification: Sendable {
     }
 
     /// The kind of device that the certificates are of: a switch says so, all else is a GPU's.
-    public var device: NVIDIADevice {
-        let leaf = certificates.first.flatMap { try? Certificate.read(der: $0) }
-        let name = leaf.flatMap { DistinguishedName.commonName($0.subject) } ?? ""
-        return name.hasPrefix("LS") ? .nvswitch : .gpu
-    }
+    public var device: NVIDIADevice { NVIDIADevice(of: certificates) }
 
     /// Gives the claims if everything holds at the Unix time `now`.
     public func claims(now: Int64) throws(Refusal) -> Claims {

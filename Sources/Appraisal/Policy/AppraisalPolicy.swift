@@ -89,6 +89,8 @@ public struct PeerPolicy: Sendable {
         case session
         /// To the key of the leaf certificate only.
         case `static`
+        /// To nothing: Evidence in files, and never a peer of a connection.
+        case none
     }
 
     /// The name that logs and headers show.
@@ -110,7 +112,7 @@ public struct PeerPolicy: Sendable {
     /// What a Nitro enclave has to show; Evidence of one without it is refused.
     public internal(set) var nitro: NitroPolicy?
     /// What an Arm CCA realm has to show; Evidence of one without it is refused.
-    public let cca: CCAPolicy?
+    public internal(set) var cca: CCAPolicy?
     /// What each GPU has to show; Evidence of one without it is refused.
     public internal(set) var nvidiaGPU: NVIDIAGPUPolicy?
     /// What each NVSwitch has to show; Evidence of one without it is refused.

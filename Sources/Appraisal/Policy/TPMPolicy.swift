@@ -81,7 +81,7 @@ public struct TPMPolicy: Sendable {
     }
 
     /// Why the attestation key is believed.
-    public let key: KeyTrust
+    public internal(set) var key: KeyTrust
     /// The bank that is quoted.
     public let bank: PCRBank
     /// The registers that are quoted, these and no others, and what they may hold.

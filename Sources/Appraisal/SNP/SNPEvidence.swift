@@ -66,7 +66,8 @@ struct SNPEvidence: RefusingEvidence {
             )
         }
         certificates = try SNPEvidence.certificates(sent, endorsements)
-        var lists = endorsements.filter { $0.mediaType == "application/pkix-crl" }.map(\.bytes)
+        var lists = endorsements.filter { $0.mediaType == Endorsement.revocationListType }.map(
+            \.bytes)
         if let revocationList { lists.insert(revocationList, at: 0) }
         revocationLists = lists
         key = try SNPEvidence.key(of: report, among: certificates)
@@ -106,7 +107,7 @@ struct SNPEvidence: RefusingEvidence {
                     error.description)
             }
         }
-        for endorsement in endorsements where endorsement.mediaType == "application/pkix-cert" {
+        for endorsement in endorsements where endorsement.mediaType == Endorsement.certificateType {
             guard let certificate = try? Certificate.read(der: endorsement.bytes) else { continue }
             certificates.append(certificate)
         }

@@ -23,6 +23,15 @@ struct TPMAppraisal {
     private func checkKey() throws(Refusal) -> ActivationRequest? {
         switch policy.key {
         case .pinned(let names):
+            guard !evidence.key.name.isEmpty else {
+                throw refusal(
+                    "tpm.ak.area.missing",
+                    "Name of the attestation key",
+                    names.map(Hex.encode).joined(separator: " or "),
+                    "a key without its TPMT_PUBLIC",
+                    "put ak.tpmt-public.bin beside the quote"
+                )
+            }
             guard names.contains(evidence.key.name) else {
                 throw refusal(
                     "tpm.ak.name",
@@ -109,7 +118,7 @@ struct TPMAppraisal {
             var options = CertificateChain.Options()
             options.toleratesUnknownCriticalInLeaf = true
             let intermediates = endorsements.compactMap { endorsement in
-                endorsement.mediaType == "application/pkix-cert"
+                endorsement.mediaType == Endorsement.certificateType
                     ? try? Certificate(der: endorsement.bytes) : nil
             }
             try CertificateChain.validate(

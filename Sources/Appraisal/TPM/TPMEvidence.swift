@@ -181,7 +181,7 @@ extension TPMEvidence {
     /// The claims, under the names of the TPM 2.0 Library.
     var claims: Claims {
         var claims = Claims()
-        claims.set("ak.name", .bytes(key.name))
+        if !key.name.isEmpty { claims.set("ak.name", .bytes(key.name)) }
         claims.set("ak.algorithm", .text("\(key.key.algorithm)"))
         claims.set("ak.spki.sha256", .bytes(Digest.sha256(key.key.spki)))
         if let certificate = endorsementCertificate.flatMap({ try? Certificate(der: $0) }) {
@@ -192,6 +192,11 @@ extension TPMEvidence {
         claims.append(attest.claims)
         if let report = paravisorReport.flatMap({ try? HCLReport($0) }) {
             claims.append(report.claims)
+            if report.hardware == .snp, let snp = try? SNPReport(report.report) {
+                claims.append(snp.claims, under: "snp")
+            } else if let quote = try? report.quote(hardwareQuote) {
+                claims.append(quote.claims, under: "tdx")
+            }
         }
         if let leaf = keyCertificates.first.flatMap({ try? Certificate(padded: $0) }) {
             claims.set("ak.certificate.subject", .text(leaf.subject))

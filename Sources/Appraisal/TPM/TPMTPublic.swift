@@ -68,6 +68,16 @@ public struct TPMTPublic: Sendable {
         }
     }
 
+    /// A key of a file beside which its structure was not kept: it has no Name, an empty one, which
+    /// no policy can pin, and no attributes.
+    init(unnamed key: PublicKey) {
+        nameAlgorithm = TPMAlgorithm.null
+        attributes = []
+        scheme = (TPMAlgorithm.null, TPMAlgorithm.null)
+        name = []
+        self.key = key
+    }
+
     private static func key(_ parts: Parts) throws(KeyError) -> PublicKey {
         if let (curve, x, y) = parts.point {
             // TPM_ECC_NIST_P256 and TPM_ECC_NIST_P384.

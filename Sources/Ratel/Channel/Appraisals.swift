@@ -11,7 +11,7 @@ final class Appraisals: Sendable {
     let cache = AppraisalCache()
 
     /// How often one appraisal waits: for what the Evidence needs, then for what that needs.
-    private static let waits = 2
+    static let waits = 2
 
     init(store: EndorsementStore?) { self.store = store }
 
@@ -80,22 +80,21 @@ final class Appraisals: Sendable {
             return .waits(for: stock.missing, left: waits - 1)
         }
         let outcome = job.run(endorsements: stock.endorsements, cache: cache)
-        guard case .failure(let refusal) = outcome, !stock.missing.isEmpty else {
-            return .done(outcome)
-        }
-        return .done(.failure(refusal.explained(missing: stock.missing, stock.trouble)))
+        guard case .failure(let refusal) = outcome else { return .done(outcome) }
+        return .done(.failure(refusal.explained(by: stock)))
     }
 }
 
 extension Refusal {
     /// The same refusal; where collateral was missing, with why there was none.
-    fileprivate func explained(missing: [CollateralNeed], _ trouble: [String]) -> Refusal {
+    func explained(by stock: EndorsementStore.Stock) -> Refusal {
         let codes = [
             "dcap.collateral.missing", "snp.crl.missing", "snp.key.missing", "snp.root.unknown",
         ]
-        guard codes.contains(code) else { return self }
-        let names = missing.map(\.description).joined(separator: ", ")
-        let why = trouble.isEmpty ? "no source has it" : trouble.joined(separator: "; ")
+        guard codes.contains(code), !stock.missing.isEmpty else { return self }
+        let names = stock.missing.map(\.description).joined(separator: ", ")
+        let why =
+            stock.trouble.isEmpty ? "no source has it" : stock.trouble.joined(separator: "; ")
         return Refusal(
             code, stage, kind: kind, field: field, expected: expected,
             got: "none for \(names): \(why)",

@@ -32,8 +32,8 @@ struct AMDSource: CollateralSource {
             else { throw CollateralFailure("\(name)\(base)/cert_chain: not PEM") }
             return RawCollateral(
                 endorsements: certificates.map {
-                    Endorsement(mediaType: EndorsementFolder.certificateType, bytes: $0.der)
-                } + [Endorsement(mediaType: EndorsementFolder.revocationListType, bytes: list)])
+                    Endorsement(mediaType: Endorsement.certificateType, bytes: $0.der)
+                } + [Endorsement(mediaType: Endorsement.revocationListType, bytes: list)])
         case .vcek(let product, let chip, let tcb):
             var query =
                 "blSPL=\(AMDSource.padded(tcb.bootloader))&teeSPL=\(AMDSource.padded(tcb.tee))"
@@ -42,7 +42,7 @@ struct AMDSource: CollateralSource {
             let path = "/vcek/v1/\(product.vendorName)/\(Hex.encode(chip))?\(query)"
             let body = try client.get(path, deadline: deadline).body
             return RawCollateral(endorsements: [
-                Endorsement(mediaType: EndorsementFolder.certificateType, bytes: body)
+                Endorsement(mediaType: Endorsement.certificateType, bytes: body)
             ])
         }
     }

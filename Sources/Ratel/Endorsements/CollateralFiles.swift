@@ -18,7 +18,8 @@ enum CollateralFiles {
         }
     }
 
-    private static func files(_ item: CheckedCollateral) -> [(String, [UInt8])] {
+    /// Names and contents; of several items, each has names of its own.
+    static func files(_ item: CheckedCollateral) -> [(String, [UInt8])] {
         if let collateral = try? DCAPCollateral(in: item.endorsements) {
             return [
                 ("tcb_info.json", collateral.tcbInfo),
@@ -28,17 +29,18 @@ enum CollateralFiles {
                 ("root_ca_crl.der", collateral.rootRevocations),
             ]
         }
+        let name = item.need.fileName
         if case .status = item.need {
             let answers = item.endorsements.filter {
                 $0.mediaType == EndorsementFolder.statusType
             }
-            return answers.enumerated().map { ("ocsp-\($0).der", $1.bytes) }
+            return answers.enumerated().map { ("\(name)-\($0).der", $1.bytes) }
         }
         return item.endorsements.map { endorsement in
             if endorsement.mediaType == EndorsementFolder.manifestType {
-                return ("fetched-rim.swidtag.xml", endorsement.bytes)
+                return ("\(name)-rim.swidtag.xml", endorsement.bytes)
             }
-            guard endorsement.mediaType == EndorsementFolder.certificateType,
+            guard endorsement.mediaType == Endorsement.certificateType,
                 let certificate = try? Certificate(der: endorsement.bytes)
             else { return ("crl.der", endorsement.bytes) }
             if certificate.isSelfSigned { return ("ark.der", endorsement.bytes) }

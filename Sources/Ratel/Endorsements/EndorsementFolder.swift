@@ -17,10 +17,6 @@ public import RATS
 ///
 /// Other files are left alone: Evidence may lie beside its collateral.
 public enum EndorsementFolder {
-    /// An X.509 certificate in DER (RFC 2585 section 4.1).
-    static let certificateType = "application/pkix-cert"
-    /// A certificate revocation list in DER (RFC 2585 section 4.2).
-    static let revocationListType = "application/pkix-crl"
     /// A reference integrity manifest: SWID (ISO/IEC 19770-2) as XML.
     static let manifestType = "application/swid+xml"
     static let statusType = "application/ocsp-response"
@@ -52,45 +48,46 @@ public enum EndorsementFolder {
         } catch {
             throw refusal("endorsements.folder.unreadable", path, "a folder that can be read")
         }
+        return try pack(names, of: path) { (name) throws(Refusal) in try read(path, name) }
+    }
+
+    /// The same of files that were read already, by name.
+    static func pack(_ files: [String: [UInt8]], of path: String) throws(Refusal) -> [Endorsement] {
+        try pack(Set(files.keys), of: path) { (name) throws(Refusal) in files[name] ?? [] }
+    }
+
+    private static func pack(
+        _ names: Set<String>, of path: String, _ read: (String) throws(Refusal) -> [UInt8]
+    ) throws(Refusal) -> [Endorsement] {
         var endorsements: [Endorsement] = []
+        func add(_ name: String, _ mediaType: String) throws(Refusal) {
+            endorsements.append(Endorsement(mediaType: mediaType, bytes: try read(name)))
+        }
         if !names.isDisjoint(with: collateral) {
-            endorsements.append(try readCollateral(path, names))
+            var parts: [[UInt8]] = []
+            for name in collateral { parts.append(names.contains(name) ? try read(name) : []) }
+            endorsements.append(
+                DCAPCollateral(
+                    tcbInfo: parts[0], qeIdentity: parts[1], tcbSigningChain: parts[2],
+                    pckRevocations: parts[3], rootRevocations: parts[4]
+                ).endorsement)
         }
         for name in certificates where names.contains(name) {
-            endorsements.append(try read(path, name, certificateType))
+            try add(name, Endorsement.certificateType)
         }
-        if names.contains("crl.der") {
-            endorsements.append(try read(path, "crl.der", revocationListType))
-        }
+        if names.contains("crl.der") { try add("crl.der", Endorsement.revocationListType) }
         let manifests = names.filter { $0.hasSuffix("-rim.swidtag.xml") }.sorted()
         guard manifests.count <= maximumManifests else {
             throw refusal(
                 "endorsements.count", path, "at most \(maximumManifests) reference manifests")
         }
-        for name in manifests { endorsements.append(try read(path, name, manifestType)) }
+        for name in manifests { try add(name, manifestType) }
         let answers = names.filter { $0.hasPrefix("ocsp") && $0.hasSuffix(".der") }.sorted()
         guard answers.count <= maximumAnswers else {
             throw refusal("endorsements.count", path, "at most \(maximumAnswers) OCSP answers")
         }
-        for name in answers { endorsements.append(try read(path, name, statusType)) }
+        for name in answers { try add(name, statusType) }
         return endorsements
-    }
-
-    private static func readCollateral(
-        _ path: String, _ names: Set<String>
-    ) throws(Refusal) -> Endorsement {
-        var parts: [[UInt8]] = []
-        for name in collateral { parts.append(names.contains(name) ? try read(path, name) : []) }
-        return DCAPCollateral(
-            tcbInfo: parts[0], qeIdentity: parts[1], tcbSigningChain: parts[2],
-            pckRevocations: parts[3], rootRevocations: parts[4]
-        ).endorsement
-    }
-
-    private static func read(
-        _ path: String, _ name: String, _ mediaType: String
-    ) throws(Refusal) -> Endorsement {
-        Endorsement(mediaType: mediaType, bytes: try read(path, name))
     }
 
     private static func read(_ path: String, _ name: String) throws(Refusal) -> [UInt8] {

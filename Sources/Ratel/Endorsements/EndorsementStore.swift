@@ -71,6 +71,8 @@ final class EndorsementStore: Sendable {
         var missing: [CollateralNeed]
         /// What is known of why something is missing.
         var trouble: [String]
+        /// What stands among the endorsements as checked now.
+        var items: [CheckedCollateral] = []
     }
 
     /// Looks at the folder, what the peer stapled, and the cache; blocks for disk and signatures.
@@ -322,13 +324,14 @@ extension EndorsementStore.Stock {
     fileprivate mutating func take(_ item: CheckedCollateral) {
         drop(item.need)
         endorsements += item.endorsements
+        items.append(item)
     }
 
     /// Takes out what would stand in the way; certificates may be for other Evidence and stay.
     fileprivate mutating func drop(_ need: CollateralNeed) {
         switch need {
         case .dcap: endorsements.removeAll { $0.mediaType == DCAPCollateral.mediaType }
-        case .amd: endorsements.removeAll { $0.mediaType == EndorsementFolder.revocationListType }
+        case .amd: endorsements.removeAll { $0.mediaType == Endorsement.revocationListType }
         case .vcek, .manifest, .status: break
         }
     }

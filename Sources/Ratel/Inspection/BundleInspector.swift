@@ -5,11 +5,14 @@ internal import RATS
 /// Appraises Evidence in files and says what came of it.
 enum BundleInspector {
     static func verify(
-        _ bundle: EvidenceBundle, _ request: VerifyRequest, policy: AppraisalPolicy?
+        _ bundle: EvidenceBundle, _ request: VerifyRequest, _ policy: AppraisalPolicy?,
+        _ source: ConfigurationSource
     ) throws(UnusableInput) -> Inspector.Finding {
         let now = try request.now()
         let anchors = try request.anchors()
         let covering = try request.expectedBytes()
+        let completed = try BundleCollateral(source, request, policy: policy).complete(bundle)
+        let bundle = completed.bundle
         do throws(Refusal) {
             guard let policy else {
                 let findings = try bundle.authenticate(
@@ -20,7 +23,8 @@ enum BundleInspector {
                 policy, anchors: anchors, covering: covering, now: now)
             return Inspector.finding(
                 EvidenceReport.table(result), EvidenceReport.json(result), request.json, status: 0)
-        } catch {
+        } catch let unexplained {
+            let error = unexplained.explained(by: completed.stock)
             var members: [(String, JSONValue)] = [
                 ("admitted", .bool(false)),
                 ("authenticity_only", .bool(request.authenticityOnly)),

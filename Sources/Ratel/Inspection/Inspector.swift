@@ -70,10 +70,10 @@ public enum Inspector {
                 guard let bundle = EvidenceBundle(files: files) else {
                     throw UnusableInput("\(request.subject): no Evidence by any known file name")
                 }
-                return try BundleInspector.verify(bundle, request, policy: policy)
+                return try BundleInspector.verify(bundle, request, policy, source)
             case .file(let bytes):
                 if let bundle = EvidenceBundle(file: bytes) {
-                    return try BundleInspector.verify(bundle, request, policy: policy)
+                    return try BundleInspector.verify(bundle, request, policy, source)
                 }
                 return try verify(bytes, request, policy)
             }
@@ -140,9 +140,20 @@ public enum Inspector {
         from subject: String, name: String
     ) throws(ConfigurationError) -> Finding {
         let outcome: PeerInspector.Outcome
-        if let bytes = System.readFile(subject, limit: EvidenceFile.maximumSize) {
-            outcome = look(at: bytes)
-        } else {
+        var tier = PeerPolicy.Tier.session
+        switch EvidenceFolder.read(subject) {
+        case .file(let bytes):
+            let bundle = EvidenceBundle(file: bytes)
+            outcome = bundle.map(look(at:)) ?? look(at: bytes)
+            if bundle?.kind == .certificate { tier = .static }
+        case .folder(let files):
+            guard let bundle = EvidenceBundle(files: files) else {
+                return UnusableInput("\(subject): no Evidence by any known file name").finding
+            }
+            outcome = look(at: bundle)
+            if bundle.kind == .certificate { tier = .static }
+        case .unusable(let why): return UnusableInput(why).finding
+        case .absent:
             let address = try SettingValue.address(subject, setting: "server")
             outcome = try PeerInspector.ask(address, policy: nil, attester: nil)
         }
@@ -154,9 +165,18 @@ public enum Inspector {
             return finding
         }
         return Finding(
-            output: PolicyWriter.yaml(name: name, evidence: evidence),
+            output: PolicyWriter.yaml(name: name, evidence: evidence, tier: tier),
             notice: EvidenceReport.table(evidence) + "configuration: "
                 + String(decoding: configuration, as: UTF8.self) + "\n")
+    }
+
+    private static func look(at bundle: EvidenceBundle) -> PeerInspector.Outcome {
+        do throws(Refusal) {
+            return .inspected(
+                try bundle.inspect(now: System.now), configuration: Array("{}".utf8))
+        } catch {
+            return .refused(error)
+        }
     }
 
     private static func look(at bytes: [UInt8]) -> PeerInspector.Outcome {

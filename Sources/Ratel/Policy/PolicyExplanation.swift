@@ -26,9 +26,12 @@ public enum PolicyExplanation {
         let formats = peer.require.sorted { $0.key.rawValue < $1.key.rawValue }
         let counts = formats.map { "\($0.value) × \($0.key.rawValue)" }.joined(separator: ", ")
         let tie =
-            peer.tier == .session
-            ? "bound to the connection"
-            : "bound to a certificate's key at least: a stolen key passes for the machine"
+            switch peer.tier {
+            case .session: "bound to the connection"
+            case .static:
+                "bound to a certificate's key at least: a stolen key passes for the machine"
+            case .none: "in files: no connection is ever admitted by this"
+            }
         lines.append("  presents exactly \(counts), \(tie)")
         lines.append("  is good for \(peer.maxAge) s")
         if peer.simulated {

@@ -90,7 +90,8 @@ public struct PolicyLoader {
         )
         let tier = try fields["tier"]?.word(PeerPolicy.Tier.self) ?? .session
         let simulated = try fields["simulated"]?.flag() ?? false
-        let require = try self.require(fields["require"], simulated: simulated, of: node)
+        let require = try self.require(
+            fields["require"], simulated: simulated, tier, of: node)
         let tpm = try fields["tpm"].map { node throws(Refusal) in
             try TPMSection(node: node).policy(&files)
         }
@@ -146,6 +147,7 @@ public struct PolicyLoader {
     private func require(
         _ node: PolicyNode?,
         simulated: Bool,
+        _ tier: PeerPolicy.Tier,
         of peer: PolicyNode
     ) throws(Refusal) -> [EvidenceFormat: Int] {
         var require: [EvidenceFormat: Int] = [:]
@@ -167,12 +169,13 @@ public struct PolicyLoader {
             )
         }
         let devices = require.keys.filter { $0.kind == .gpu }.count
-        guard devices < require.count, devices == 0 || require[.nvidiaGPU] != nil else {
+        let hasMachine = devices < require.count || tier == .none
+        guard hasMachine, devices == 0 || require[.nvidiaGPU] != nil || tier == .none else {
             throw peer.refusal(
                 "policy.peer.incomplete",
                 expected: "what the machine itself must present, and GPUs with switches",
                 got: "devices alone",
-                remedy: "write the CPU's or the TPM's format too"
+                remedy: "write the CPU's or the TPM's format too, or `tier: none` for files only"
             )
         }
         guard (require[.simulated] != nil) == simulated else {

@@ -10,13 +10,16 @@ public enum PolicyWriter {
     /// YAML for one peer called `name` that presents what `evidence` shows.
     ///
     /// Characters that a name may not have become `-`: an address such as `host:8443` will do.
-    public static func yaml(name: String, evidence: [AuthenticEvidence]) -> String {
+    /// Devices alone, which are in no machine, become a policy for files.
+    public static func yaml(
+        name: String, evidence: [AuthenticEvidence], tier: PeerPolicy.Tier = .session
+    ) -> String {
         var lines = [
             "# Written from what a machine presented. Compare it with what the machine should be.",
             "version: 1",
             "peers:",
             "  - name: \"\(cleaned(name))\"",
-            "    tier: session",
+            "    tier: \(evidence.allSatisfy { $0.format.kind == .gpu } ? "none" : tier.rawValue)",
             "    max_age: 300s",
         ]
         let present = EvidenceFormat.allCases.filter { format in
@@ -61,7 +64,8 @@ public enum PolicyWriter {
     }
 
     private static func snp(_ claims: Claims) -> [String] {
-        let product = claims["endorsement.product"]?.shown.lowercased() ?? ""
+        let named = claims["endorsement.product"] ?? claims["product"]
+        let product = named?.shown.lowercased() ?? ""
         let name = SNPProduct.allCases.map(\.rawValue).first { product.hasPrefix($0) }
         let shape = name == "turin" ? ["fmc"] : []
         let parts = shape + ["bootloader", "tee", "snp", "microcode"]
@@ -117,7 +121,19 @@ public enum PolicyWriter {
 
     private static func tpm(_ claims: Claims) -> [String] {
         var lines = ["    tpm:"]
-        lines.append("      ak: [\"\(claims["ak.name"]?.shown ?? "")\"]")
+        if claims["ak.name"] != nil || claims["hcl.report_type"] == nil {
+            let name = claims["ak.name"]?.shown
+            let note = name == nil ? "  # its Name: not among these files" : ""
+            lines.append("      ak: [\"\(name ?? "")\"]\(note)")
+        } else {
+            // What vouches for the key of a machine whose key has no Name here.
+            let isSNP = claims["hcl.report_type"] == .text("snp")
+            let hardware =
+                isSNP
+                ? snp(claims.all(under: "snp")) : DCAPLines.tdx(claims.all(under: "tdx"))
+            lines.append("      hcl:")
+            lines += hardware.map { "    " + $0 }
+        }
         lines.append("      pcrs:")
         lines.append("        bank: \(claims["pcr.bank"]?.shown ?? "")")
         lines.append("        values:")
