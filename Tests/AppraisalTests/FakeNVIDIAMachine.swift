@@ -15,6 +15,7 @@ struct FakeNVIDIAMachine {
     /// In place of 0 and up.
     var indices: [UInt16]?
     var machine = true
+    var tier = PeerPolicy.Tier.session
 
     var gpus: Int?
     var architectures = NVIDIAGPUPolicy.Architecture.allCases
@@ -83,7 +84,7 @@ struct FakeNVIDIAMachine {
         if switches > 0 { require[.nvidiaSwitch] = switches }
         if machine { require[.simulated] = 1 }
         return PeerPolicy(
-            name: "node", tier: .session, maxAge: 300, require: require, tpm: nil,
+            name: "node", tier: tier, maxAge: 300, require: require, tpm: nil,
             nvidiaGPU: hasSections ? gpu : nil,
             nvidiaSwitch: hasSections && hasSwitchSection ? device : nil,
             simulated: machine, configuration: [])

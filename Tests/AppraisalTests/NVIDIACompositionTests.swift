@@ -28,6 +28,12 @@ struct NVIDIACompositionTests {
 
     @Test func theMachineAttestsToo() throws {
         #expect(try code(gpus: 1) { $0.machine = false } == "nvidia.machine.missing")
+        // What a policy takes from files, no connection may present.
+        #expect(
+            try code(gpus: 1) {
+                $0.machine = false
+                $0.tier = .none
+            } == "policy.tier.mismatch")
     }
 
     @Test func eachDeviceIsAnother() throws {
