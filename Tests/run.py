@@ -28,6 +28,7 @@ def main():
             ("Tests/Evidence/run.py", BUILD / "debug" / "ratel"),
             ("Tests/Evidence/tiers.py", BUILD / "debug" / "ratel"),
             ("Tests/Evidence/files.py", BUILD / "debug" / "ratel"),
+            ("Tests/Evidence/results.py", BUILD / "debug" / "ratel"),
             ("Tests/Evidence/worst.py", BUILD / "debug" / "ratel"),
             ("Tests/Evidence/transcripts.py", BUILD / "debug" / "ratel"),
         ),

@@ -249,6 +249,10 @@ public enum Appraiser {
             return try NVIDIAEvidence.authenticate(evidence, of: .gpu, expected: expected)
         case .nvidiaSwitch:
             return try NVIDIAEvidence.authenticate(evidence, of: .nvswitch, expected: expected)
+        case .result:
+            throw ResultToken.refusal(
+                "result.unbound", .binding, "binding", "Evidence of this connection",
+                "a token, which nothing ties to it", "verify the token as a file")
         }
     }
 }

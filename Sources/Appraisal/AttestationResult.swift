@@ -73,5 +73,6 @@ public struct AuthenticEvidence: Sendable {
         case nitro(NitroEvidence)
         case cca(CCAEvidence)
         case nvidia(NVIDIAEvidence)
+        case result(ResultToken)
     }
 }

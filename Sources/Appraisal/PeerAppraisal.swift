@@ -52,6 +52,10 @@ struct PeerAppraisal {
             case .cca(let cca):
                 guard let policy = peer.cca else { throw missing("cca") }
                 try CCAAppraisal(policy: policy, evidence: cca).run()
+            case .result(let token):
+                guard let policy = peer.result else { throw missing("result") }
+                let end = try ResultAppraisal(policy: policy, token: token, now: now).run()
+                validUntil = min(validUntil, end)
             case .simulated, .tpm, .nvidia: continue
             }
         }

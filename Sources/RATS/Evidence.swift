@@ -8,6 +8,9 @@ public enum EvidenceKind: UInt8, Sendable, CaseIterable {
     case tpm = 3
     /// An AWS Nitro enclave.
     case nitro = 4
+    /// Another Verifier's word, in a file: protocol.md has no number for it, and no connection
+    /// carries it.
+    case result = 254
     /// A software key that vouches for nothing.
     case simulated = 255
 
@@ -15,7 +18,7 @@ public enum EvidenceKind: UInt8, Sendable, CaseIterable {
     public var carriesReportData: Bool {
         switch self {
         case .cpuTEE, .nitro, .simulated: true
-        case .gpu, .tpm: false
+        case .gpu, .tpm, .result: false
         }
     }
 }
@@ -38,6 +41,8 @@ public enum EvidenceFormat: String, Sendable, CaseIterable {
     case nvidiaGPU = "nvidia_gpu"
     /// The report of an NVIDIA NVSwitch, which counts among the GPUs of its machine.
     case nvidiaSwitch = "nvidia_switch"
+    /// A signed Attestation Result of another Verifier.
+    case result
     /// A signature by a software key.
     case simulated
 
@@ -51,6 +56,7 @@ public enum EvidenceFormat: String, Sendable, CaseIterable {
         case .tdx, .sgx, .snp, .cca: .cpuTEE
         case .nvidiaGPU, .nvidiaSwitch: .gpu
         case .nitro: .nitro
+        case .result: .result
         case .simulated: .simulated
         }
     }

@@ -12,9 +12,7 @@ extension EvidenceBundle {
     ) throws(Refusal) -> AttestationResult {
         let (evidence, endorsements) = try authentic(anchors, now)
         if let covering {
-            for item in evidence {
-                try EvidenceBundle.check(item.claims, kind, covers: covering)
-            }
+            for item in evidence { try check(item.claims, covers: covering) }
         }
         let outcome = try Appraiser.decide(
             evidence, endorsements: endorsements, configuration: Array("{}".utf8),
@@ -30,9 +28,14 @@ extension EvidenceBundle {
     }
 
     /// Refuses Evidence that does not cover `bytes`, with zeros behind where the field is longer.
-    static func check(
-        _ claims: Claims, _ kind: Kind, covers bytes: [UInt8]
-    ) throws(Refusal) {
+    func check(_ claims: Claims, covers bytes: [UInt8]) throws(Refusal) {
+        if kind == .result {
+            return try ResultToken(required("result.jwt", "a token")).check(covers: bytes)
+        }
+        if case .list(let devices)? = claims["devices"] {
+            for case .group(let device) in devices { try check(device, covers: bytes) }
+            return
+        }
         let names = ["report_data", "extra_data", "request_nonce", "realm.challenge", "nonce"]
         let name = names.first { claims[$0] != nil } ?? "nonce"
         var found: [UInt8] = []
@@ -52,7 +55,7 @@ extension EvidenceBundle {
 extension AppraisalPolicy {
     /// The same policy, in which `anchors` are roots beside those it has.
     func trusting(_ anchors: TrustAnchors) -> AppraisalPolicy {
-        guard case .appraised(let list) = peers, !anchors.pins.isEmpty else { return self }
+        guard case .appraised(let list) = peers else { return self }
         var copy = self
         copy.peers = .appraised(list.map { $0.trusting(anchors) })
         return copy
@@ -67,6 +70,9 @@ extension PeerPolicy {
         peer.nitro?.roots += anchors.certificates.map { Digest.sha256($0.der) }
         peer.snp?.trust(anchors.pins)
         peer.cca?.platformKeys += anchors.pins
+        if let keys = peer.result?.keys {
+            peer.result?.keys = VerifierKeys([keys, anchors.verifiers])
+        }
         peer.nvidiaGPU?.device.trust(anchors.pins)
         peer.nvidiaSwitch?.trust(anchors.pins)
         switch peer.tpm?.key {

@@ -11,7 +11,7 @@ extension EvidenceBundle {
     ) throws(Refusal) -> BundleFindings {
         var findings = try findings(anchors, now)
         if let covering {
-            try EvidenceBundle.check(findings.claims, kind, covers: covering)
+            try check(findings.claims, covers: covering)
             findings.checked.append("what the Evidence covers")
         }
         return findings
@@ -25,6 +25,7 @@ extension EvidenceBundle {
         case .tpm: try TPMBundle(self, anchors, now).authenticate()
         case .nvidia: try DeviceBundle(self, anchors, now).authenticate()
         case .cca: try authenticateToken(anchors)
+        case .result: try authenticateResult(anchors, now)
         case .certificate:
             try CertificateBundle(bundle: self, anchors: anchors, now: now).authenticate()
         }
@@ -108,6 +109,16 @@ extension EvidenceBundle {
             }
         }
         throw refused
+    }
+
+    private func authenticateResult(
+        _ anchors: TrustAnchors, _ now: Int64
+    ) throws(Refusal) -> BundleFindings {
+        let token = try ResultToken(try required("result.jwt", "a token"))
+        try token.check(anchors.verifiers, now: now)
+        return BundleFindings(
+            kind, claims: token.claims, checked: ["signature by a key of --root", "expiry"],
+            gaps: ["Evidence: another Verifier appraised it, by a policy of its own"])
     }
 
     private func authenticateDocument(

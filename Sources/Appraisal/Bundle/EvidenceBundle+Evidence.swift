@@ -49,6 +49,14 @@ extension EvidenceBundle {
         case .nvidia:
             let devices = DeviceBundle(self, anchors, now)
             return (try devices.evidence(), devices.endorsements)
+        case .result:
+            let token = try ResultToken(try required("result.jwt", "a token"))
+            return (
+                [
+                    AuthenticEvidence(
+                        format: .result, index: 0, claims: token.claims, detail: .result(token))
+                ], []
+            )
         case .cca: return ([try authenticToken(anchors)], [])
         case .certificate:
             let leaf = try AttestedLeaf(

@@ -16,7 +16,7 @@ extension EvidenceBundle {
             case nil: []
             }
         case .nvidia: needsOfDevice
-        case .nitro, .cca: []
+        case .nitro, .cca, .result: []
         case .certificate: needsOfCertificate
         }
     }

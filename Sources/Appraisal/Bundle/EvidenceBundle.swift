@@ -16,6 +16,8 @@ public struct EvidenceBundle: Sendable {
         case nitro
         case nvidia
         case cca
+        /// A signed Attestation Result of another Verifier.
+        case result
         /// A certificate with Evidence in it.
         case certificate
     }
@@ -80,6 +82,7 @@ public struct EvidenceBundle: Sendable {
         if files["quote.msg"] != nil { return .tpm }
         if files["attestation-document.cbor"] != nil { return .nitro }
         if files["cca-token.cbor"] != nil { return .cca }
+        if files["result.jwt"] != nil { return .result }
         if let report = files["report.bin"] {
             if ["vcek.der", "vlek.der", "ask.der", "asvk.der", "ark.der"].contains(where: {
                 files[$0] != nil
@@ -104,9 +107,19 @@ public struct EvidenceBundle: Sendable {
         if bytes.starts(with: [0xFF, 0x54, 0x43, 0x47]) { return "quote.msg" }
         // CCA tokens are CBOR with tag 399; COSE_Sign1 is tag 18, or an array of four.
         if bytes.starts(with: [0xD9, 0x01, 0x8F]) { return "cca-token.cbor" }
+        if bytes.starts(with: [0xD2, 0x84]), let token = try? SignedClaims(cwt: bytes),
+            token.claims["module_id"] == nil
+        {
+            return "result.jwt"
+        }
         if bytes.starts(with: [0xD2, 0x84]) || bytes.starts(with: [0x84, 0x44]) {
             return "attestation-document.cbor"
         }
+        // A JSON object in Base64 begins so, NRAS's bundle so; tag 61 is CWT, and EAR may be it.
+        if bytes.starts(with: Array("eyJ".utf8)) || bytes.starts(with: Array("[[\"JWT\"".utf8)) {
+            return "result.jwt"
+        }
+        if bytes.starts(with: [0xD8, 0x3D, 0xD2]) { return "result.jwt" }
         if isSPDM(bytes) { return "report.bin" }
         let isReport = bytes.count == SNPReport.size && bytes.dropFirst().prefix(3) == [0, 0, 0]
         return isReport ? "report.bin" : nil

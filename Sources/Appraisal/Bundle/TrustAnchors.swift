@@ -8,10 +8,16 @@ public struct TrustAnchors: Sendable {
     /// Bare keys that are trusted, such as a TPM's attestation key.
     public private(set) var keys: [PublicKey] = []
 
+    /// Keys of other Verifiers that are trusted; the bare keys are too.
+    private var sets: [VerifierKeys] = []
+
+    var verifiers: VerifierKeys { VerifierKeys(sets + [VerifierKeys(keys)]) }
+
     /// None beside the vendors'.
     public init() {}
 
-    /// Adds what a file holds: certificates in PEM or DER, or a public key in PEM.
+    /// Adds what a file holds: certificates in PEM or DER, a public key in PEM, or a
+    /// JSON Web Key Set.
     public mutating func add(_ bytes: [UInt8]) throws(Refusal) {
         let text = String(decoding: bytes, as: UTF8.self)
         do throws(KeyError) {
@@ -19,13 +25,18 @@ public struct TrustAnchors: Sendable {
                 certificates += try Certificate.read(pem: text)
             } else if text.contains("-----BEGIN PUBLIC KEY") {
                 keys.append(try PublicKey(pem: text))
+            } else if bytes.first == UInt8(ascii: "{") {
+                guard let set = try? VerifierKeys(parsing: bytes) else {
+                    throw KeyError(.malformed, "no JSON Web Key Set")
+                }
+                sets.append(set)
             } else {
                 certificates.append(try Certificate(der: bytes))
             }
         } catch {
             throw Refusal(
                 "anchor.malformed", .configuration, field: "--root",
-                expected: "certificates in PEM or DER, or a public key in PEM",
+                expected: "certificates in PEM or DER, a public key in PEM, or a JSON Web Key Set",
                 got: error.description, remedy: "name another file")
         }
     }

@@ -117,6 +117,8 @@ public struct PeerPolicy: Sendable {
     public internal(set) var nvidiaGPU: NVIDIAGPUPolicy?
     /// What each NVSwitch has to show; Evidence of one without it is refused.
     public internal(set) var nvidiaSwitch: NVIDIADevicePolicy?
+    /// What a token of another Verifier has to show; one without it is refused.
+    public internal(set) var result: ResultPolicy?
     /// Whether a software key will do.
     public let simulated: Bool
     /// What the peer's effective configuration has to say.
@@ -134,6 +136,7 @@ public struct PeerPolicy: Sendable {
         cca: CCAPolicy? = nil,
         nvidiaGPU: NVIDIAGPUPolicy? = nil,
         nvidiaSwitch: NVIDIADevicePolicy? = nil,
+        result: ResultPolicy? = nil,
         simulated: Bool,
         configuration: [ConfigurationConstraint]
     ) {
@@ -149,6 +152,7 @@ public struct PeerPolicy: Sendable {
         self.cca = cca
         self.nvidiaGPU = nvidiaGPU
         self.nvidiaSwitch = nvidiaSwitch
+        self.result = result
         self.simulated = simulated
         self.configuration = configuration
     }

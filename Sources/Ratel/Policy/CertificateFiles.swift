@@ -13,18 +13,7 @@ struct CertificateFiles {
     mutating func certificates(_ node: PolicyNode) throws(Refusal) -> [Certificate] {
         var certificates: [Certificate] = []
         for item in try node.items() {
-            var pem = try item.text()
-            if !pem.contains("-----BEGIN") {
-                guard let bytes = read(pem) else {
-                    throw item.refusal(
-                        "policy.file.unreadable",
-                        expected: "a PEM file, or PEM",
-                        got: pem
-                    )
-                }
-                filesRead.append(bytes)
-                pem = String(decoding: bytes, as: UTF8.self)
-            }
+            let pem = String(decoding: try content(item), as: UTF8.self)
             do throws(KeyError) {
                 certificates += try Certificate.read(pem: pem)
             } catch {
@@ -36,6 +25,21 @@ struct CertificateFiles {
             }
         }
         return certificates
+    }
+
+    /// The PEM that stands at a place, or the content of the file that it names.
+    mutating func content(_ item: PolicyNode) throws(Refusal) -> [UInt8] {
+        let text = try item.text()
+        if text.contains("-----BEGIN") { return Array(text.utf8) }
+        guard let bytes = read(text) else {
+            throw item.refusal(
+                "policy.file.unreadable",
+                expected: "a file that can be read, or PEM",
+                got: text
+            )
+        }
+        filesRead.append(bytes)
+        return bytes
     }
 
     /// The roots that a section trusts in place of the vendor's: at least one authority.

@@ -45,6 +45,7 @@ public enum PolicyExplanation {
         if let cca = peer.cca { lines += CCALines.explain(cca) }
         if let gpu = peer.nvidiaGPU { lines += NVIDIALines.explain(gpu) }
         if let nvswitch = peer.nvidiaSwitch { lines += NVIDIALines.explain(nvswitch: nvswitch) }
+        if let result = peer.result { lines += ResultLines.explain(result) }
         for constraint in peer.configuration {
             let values = constraint.allowed.map { $0.serialised() }.joined(separator: " or ")
             lines.append("  configuration: \(constraint.path.joined(separator: ".")) is \(values)")

@@ -85,7 +85,7 @@ public struct PolicyLoader {
             required: ["name"],
             optional: [
                 "tier", "max_age", "require", "tpm", "tdx", "sgx", "snp", "nitro", "cca",
-                "nvidia_gpu", "nvidia_switch", "simulated", "configuration",
+                "nvidia_gpu", "nvidia_switch", "result", "simulated", "configuration",
             ]
         )
         let tier = try fields["tier"]?.word(PeerPolicy.Tier.self) ?? .session
@@ -116,6 +116,9 @@ public struct PolicyLoader {
         let nvswitch = try fields["nvidia_switch"].map { node throws(Refusal) in
             try NVIDIASection(node: node).nvswitch(&files)
         }
+        let result = try fields["result"].map { node throws(Refusal) in
+            try ResultSection(node: node).policy(&files)
+        }
         for format in EvidenceFormat.allCases
         where format != .simulated && (require[format] ?? 0 > 0) != (fields[format.rawValue] != nil)
         {
@@ -139,6 +142,7 @@ public struct PolicyLoader {
             cca: cca,
             nvidiaGPU: gpu,
             nvidiaSwitch: nvswitch,
+            result: result,
             simulated: simulated,
             configuration: try PolicyLoader.constraints(fields["configuration"])
         )
@@ -176,6 +180,14 @@ public struct PolicyLoader {
                 expected: "what the machine itself must present, and GPUs with switches",
                 got: "devices alone",
                 remedy: "write the CPU's or the TPM's format too, or `tier: none` for files only"
+            )
+        }
+        guard require[.result] == nil || tier == .none else {
+            throw peer.refusal(
+                "policy.peer.incomplete",
+                expected: "Evidence of the peer itself, or `tier: none`",
+                got: "another Verifier's result",
+                remedy: "write `tier: none`: such tokens are appraised as files"
             )
         }
         guard (require[.simulated] != nil) == simulated else {

@@ -134,6 +134,11 @@ struct PolicyNode {
         if case .scalar(let scalar) = node { scalar.string == "any" } else { false }
     }
 
+    /// Whether the place has a list.
+    var isList: Bool {
+        if case .sequence = node { true } else { false }
+    }
+
     /// A value to compare JSON with: quoted is text, plain is what YAML 1.2 makes of it.
     func json() throws(Refusal) -> JSONValue {
         guard case .scalar(let scalar) = node else { throw wrongType("one value") }

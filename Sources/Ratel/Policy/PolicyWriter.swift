@@ -40,7 +40,7 @@ public enum PolicyWriter {
             case .snp: lines += snp(item.claims)
             case .nitro: lines += nitro(item.claims)
             case .cca: lines += CCALines.section(item.claims)
-            case .nvidiaGPU, .nvidiaSwitch: continue
+            case .nvidiaGPU, .nvidiaSwitch, .result: continue
             }
         }
         // One section for all devices of a kind.

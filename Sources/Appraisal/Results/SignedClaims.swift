@@ -1,0 +1,101 @@
+internal import Keys
+internal import RATS
+
+/// Claims under one signature: a JSON Web Token (RFC 7519) or a CBOR one (RFC 8392).
+struct SignedClaims: Sendable {
+    let algorithm: TokenAlgorithm
+    /// The name of the key, `kid`.
+    let keyName: String?
+    /// The claims; those of CBOR under the names of JSON where RFC 8392 and RFC 9711 have them, and
+    /// else under their numbers; byte strings in hexadecimal.
+    let claims: JSONValue
+    private let signed: [UInt8]
+    private let signature: [UInt8]
+
+    /// Tokens carry the claims of several devices, some the Evidence: half of an evidence frame.
+    static let maxSize = 512 * 1024
+
+    /// Reads the compact form of RFC 7515 section 3.1.
+    init(jwt text: String) throws(Refusal) {
+        let parts = text.split(separator: ".", omittingEmptySubsequences: false).map(String.init)
+        guard text.utf8.count <= SignedClaims.maxSize, parts.count == 3,
+            let header = Base64.decode(url: parts[0]).flatMap(JSONParser.parse),
+            header.members != nil,
+            let claims = Base64.decode(url: parts[1]).flatMap(JSONParser.parse),
+            claims.members != nil, let signature = Base64.decode(url: parts[2])
+        else { throw ResultToken.malformed("token", "a JSON Web Token in its compact form") }
+        // Section 4.1.11: what must be understood and is not, makes the token invalid.
+        guard header["crit"] == nil else {
+            throw ResultToken.refusal(
+                "result.header.critical", .evidence, "crit", "no extension that must be understood",
+                header["crit"]?.serialised() ?? "")
+        }
+        guard let algorithm = header["alg"]?.text.flatMap(TokenAlgorithm.init(rawValue:)) else {
+            throw ResultToken.algorithm(header["alg"]?.serialised() ?? "none")
+        }
+        self.algorithm = algorithm
+        keyName = header["kid"]?.text
+        self.claims = claims
+        signed = Array((parts[0] + "." + parts[1]).utf8)
+        self.signature = signature
+    }
+
+    /// Reads a COSE_Sign1 (RFC 9052 section 4.2), with the tag of CWT (61) around it or without.
+    init(cwt bytes: [UInt8]) throws(Refusal) {
+        guard bytes.count <= SignedClaims.maxSize,
+            var value = try? CBORDecoder.decode(bytes, rules: .anyOrder)
+        else { throw ResultToken.malformed("token", "a CBOR Web Token") }
+        if case .tagged(61, let inner) = value { value = inner }
+        guard case .tagged(18, let inner) = value, let items = inner.items, items.count == 4,
+            let protected = items[0].byteString, let open = items[1].entries,
+            let payload = items[2].byteString, let signature = items[3].byteString,
+            let header = (try? CBORDecoder.decode(protected, rules: .anyOrder))?.entries,
+            let map = try? CBORDecoder.decode(payload, rules: .anyOrder), map.entries != nil
+        else { throw ResultToken.malformed("token", "a COSE_Sign1 with claims") }
+        func field(_ number: UInt64, _ entries: [CBORValue.Entry]) -> CBORValue? {
+            entries.first { $0.key == .unsigned(number) }?.value
+        }
+        // Labels of RFC 9052 section 3.1: 1 alg, 2 crit, 4 kid.
+        guard field(2, header) == nil, field(2, open) == nil, field(1, open) == nil else {
+            throw ResultToken.refusal(
+                "result.header.critical", .evidence, "crit", "alg under the signature, and no crit",
+                "another header")
+        }
+        let found = field(1, header)
+        guard
+            let algorithm = TokenAlgorithm.allCases.first(where: { .negative($0.number) == found })
+        else { throw ResultToken.algorithm(found == nil ? "none" : "another") }
+        self.algorithm = algorithm
+        keyName = (field(4, header) ?? field(4, open))?.byteString.flatMap {
+            String(validating: $0, as: UTF8.self)
+        }
+        claims = ClaimNames.json(map, isOutermost: true)
+        // Sig_structure without external data, section 4.4.
+        signed = CBORValue.array([
+            .text("Signature1"), .bytes(protected), .bytes([]), .bytes(payload),
+        ]).encoded()
+        self.signature = signature
+    }
+
+    /// Refuses claims that none of `keys` signed.
+    func check(_ keys: VerifierKeys) throws(Refusal) {
+        let candidates = keys.candidates(algorithm, named: keyName)
+        guard !candidates.isEmpty else {
+            throw ResultToken.refusal(
+                "result.key.unknown", .evidence, "key of the token",
+                "one of the pinned keys"
+                    + (keys.keys.isEmpty
+                        ? ", and there are none"
+                        : ": " + keys.keys.map { $0.name ?? "unnamed" }.joined(separator: ", ")),
+                "\(algorithm.rawValue) by \(keyName ?? "an unnamed key")",
+                "fetch the Verifier's present key set, compare it, and pin it")
+        }
+        guard candidates.contains(where: { algorithm.verifies(signature, over: signed, by: $0) })
+        else {
+            throw ResultToken.refusal(
+                "result.signature.invalid", .evidence, "signature",
+                "one by \(keyName ?? "a pinned key")", "another",
+                "the token was changed, or signed by somebody else")
+        }
+    }
+}
