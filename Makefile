@@ -2,7 +2,7 @@
 
 # Debian 12 and later. The toolchain (Swift 6.3) is taken from PATH.
 PACKAGES := libuv1-dev libssl-dev libtss2-dev libxml2-dev pkg-config swtpm swtpm-tools \
-	tpm2-tools openssl python3 python3-venv curl
+	tpm2-tools openssl python3 python3-venv curl valgrind binutils
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 VENV := .build/venv
 PYTHON := $(VENV)/bin/python
@@ -64,7 +64,6 @@ differential: build $(PYTHON)
 	$(PYTHON) Tests/Differential/evidence.py .build/debug/ratel 2500
 
 ## make bench-verify   what verifying Evidence costs, beside dcap-qvl
-bench-verify: PACKAGES += valgrind
 bench-verify: deps $(PYTHON)
 	swift build -c release --product EvidenceBench
 	$(PYTHON) Tests/EvidenceBench/run.py .build/release/EvidenceBench

@@ -2,9 +2,15 @@
 public struct JSONParser: Sendable {
     /// How deep values may nest; a configuration nests 4 to 6 deep.
     public static let maxDepth = 32
+    /// How many values there may be: the largest TCB infos and tokens have some thousand, and each
+    /// costs as much as a hundred bytes of text.
+    public static let maxValues = 8_192
+    /// From how many names on a set finds them faster than a look at each.
+    private static let manyNames = 16
 
     private let input: [UInt8]
     private var offset = 0
+    private var count = 0
 
     /// The one value that `bytes` hold, or `nil` if they are not a JSON text.
     public static func parse(_ bytes: [UInt8]) -> JSONValue? {
@@ -20,7 +26,10 @@ public struct JSONParser: Sendable {
     private var next: UInt8? { input[safe: offset] }
 
     private mutating func value(depth: Int) -> JSONValue? {
-        guard depth < JSONParser.maxDepth, let next else { return nil }
+        count += 1
+        guard depth < JSONParser.maxDepth, count <= JSONParser.maxValues, let next else {
+            return nil
+        }
         switch next {
         case UInt8(ascii: "{"): return object(depth: depth)
         case UInt8(ascii: "["): return array(depth: depth)
@@ -40,8 +49,13 @@ public struct JSONParser: Sendable {
         if take(UInt8(ascii: "}")) { return .object([]) }
         while true {
             skipSpace()
-            guard next == UInt8(ascii: "\""), let name = string(), names.insert(name).inserted
-            else { return nil }
+            guard next == UInt8(ascii: "\""), let name = string() else { return nil }
+            if members.count < JSONParser.manyNames {
+                guard !members.contains(where: { $0.name == name }) else { return nil }
+            } else {
+                if names.isEmpty { names = Set(members.map(\.name)) }
+                guard names.insert(name).inserted else { return nil }
+            }
             skipSpace()
             guard take(UInt8(ascii: ":")) else { return nil }
             skipSpace()
@@ -70,7 +84,18 @@ public struct JSONParser: Sendable {
 
     private mutating func string() -> String? {
         offset += 1
-        var bytes: [UInt8] = []
+        let start = offset
+        // Most are ASCII without escapes, and are taken as they stand.
+        while let byte = next, (0x20..<0x80).contains(byte), byte != UInt8(ascii: "\""),
+            byte != UInt8(ascii: "\\")
+        {
+            offset += 1
+        }
+        if next == UInt8(ascii: "\"") {
+            defer { offset += 1 }
+            return String(decoding: input[start..<offset], as: UTF8.self)
+        }
+        var bytes = Array(input[start..<offset])
         while let byte = next {
             offset += 1
             switch byte {

@@ -30,15 +30,16 @@ public enum PEM {
                 offset += 1
             }
             offset += 1
+            if body == nil, line.first != UInt8(ascii: "-") { continue }
             if line.first == UInt8(ascii: "-"), line == begin {
                 guard body == nil else { throw KeyError(.malformed, "PEM: a block inside a block") }
+                guard blocks.count < limit else {
+                    throw KeyError(.malformed, "PEM: over \(limit) blocks")
+                }
                 body = []
             } else if line.first == UInt8(ascii: "-"), line == end {
                 guard let finished = body, let bytes = Base64.decode(finished) else {
                     throw KeyError(.malformed, "PEM: the \(label) block is not base64")
-                }
-                guard blocks.count < limit else {
-                    throw KeyError(.malformed, "PEM: over \(limit) blocks")
                 }
                 blocks.append(bytes)
                 body = nil
@@ -82,29 +83,27 @@ public enum Base64 {
     /// The bytes of padded characters without line breaks, else `nil`; unused bits must be zero.
     public static func decode(_ characters: [UInt8]) -> [UInt8]? {
         guard characters.count.isMultiple(of: 4) else { return nil }
-        var pads = 0
-        while pads < 2, pads < characters.count, characters[characters.count - 1 - pads] == padding
-        {
-            pads += 1
-        }
+        let pads = characters.suffix(2).reversed().prefix { $0 == padding }.count
+        return decode(characters[..<(characters.count - pads)], values)
+    }
+
+    // Four characters are three bytes; of two or three at the end, the bits left over are zero.
+    private static func decode(_ characters: ArraySlice<UInt8>, _ values: [UInt8]) -> [UInt8]? {
+        guard characters.count % 4 != 1 else { return nil }
         var bytes: [UInt8] = []
-        bytes.reserveCapacity(characters.count / 4 * 3)
-        for start in stride(from: 0, to: characters.count, by: 4) {
-            let isLast = start + 4 == characters.count
-            let missing = isLast ? pads : 0
-            var bits: UInt32 = 0
-            for character in characters[start..<start + 4 - missing] {
-                let value = values[Int(character)]
-                guard value < 64 else { return nil }
-                bits = bits << 6 | UInt32(value)
-            }
-            bits <<= UInt32(6 * missing)
-            let unused: UInt32 = missing == 2 ? 0xFFFF : missing == 1 ? 0xFF : 0
-            guard bits & unused == 0 else { return nil }
-            for place in 0..<(3 - missing) {
-                bytes.append(UInt8(truncatingIfNeeded: bits >> UInt32(16 - 8 * place)))
-            }
+        bytes.reserveCapacity(characters.count / 4 * 3 + 2)
+        var bits: UInt32 = 0
+        var held = 0
+        for character in characters {
+            let value = values[Int(character)]
+            guard value < 64 else { return nil }
+            bits = bits << 6 | UInt32(value)
+            held += 6
+            guard held >= 8 else { continue }
+            held -= 8
+            bytes.append(UInt8(truncatingIfNeeded: bits >> UInt32(held)))
         }
+        guard bits & (1 << UInt32(held) - 1) == 0 else { return nil }
         return bytes
     }
 
@@ -116,19 +115,12 @@ public enum Base64 {
     /// The bytes of characters in the alphabet for URLs, without padding (RFC 4648 section 5,
     /// RFC 7515 section 2), else `nil`.
     public static func decode(url text: String) -> [UInt8]? {
-        var characters = Array(text.utf8)
-        guard !characters.contains(UInt8(ascii: "+")), !characters.contains(UInt8(ascii: "/")),
-            !characters.contains(padding)
-        else { return nil }
-        for (index, character) in characters.enumerated() {
-            switch character {
-            case UInt8(ascii: "-"): characters[index] = UInt8(ascii: "+")
-            case UInt8(ascii: "_"): characters[index] = UInt8(ascii: "/")
-            default: continue
-            }
-        }
-        while !characters.count.isMultiple(of: 4) { characters.append(padding) }
-        return decode(characters)
+        decode(url: Array(text.utf8)[...])
+    }
+
+    /// The same of a text's bytes.
+    public static func decode(url characters: ArraySlice<UInt8>) -> [UInt8]? {
+        decode(characters, urlValues)
     }
 
     private static let padding = UInt8(ascii: "=")
@@ -136,9 +128,13 @@ public enum Base64 {
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8
     )
     // The value of each character; 64 and up for those that are none.
-    private static let values: [UInt8] = {
+    private static let values = table(alphabet)
+    private static let urlValues = table(
+        alphabet.dropLast(2) + [UInt8(ascii: "-"), UInt8(ascii: "_")])
+
+    private static func table(_ alphabet: [UInt8]) -> [UInt8] {
         var values = [UInt8](repeating: 0xFF, count: 256)
         for (value, character) in alphabet.enumerated() { values[Int(character)] = UInt8(value) }
         return values
-    }()
+    }
 }

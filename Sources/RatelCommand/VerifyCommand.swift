@@ -56,7 +56,7 @@ struct VerifyCommand: ParsableCommand {
     @Flag(help: "JSON in place of a table.")
     var json = false
 
-    @OptionGroup(title: "Collateral (of a server's hardware)")
+    @OptionGroup(title: "Collateral (that does not come with the Evidence)")
     var collateral: CollateralOptions
 
     @OptionGroup(title: "Attestation (where the server asks for it)")

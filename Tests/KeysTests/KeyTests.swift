@@ -66,11 +66,15 @@ struct KeyTests {
         for length in 0..<70 {
             let bytes = SecureRandom.bytes(length)
             #expect(Base64.decode(Array(Base64.encode(bytes).utf8)) == bytes)
+            #expect(Base64.decode(url: Base64.encode(url: bytes)) == bytes)
             let pem = PEM.encode(bytes, label: "X Y")
             #expect(try PEM.decode("text\n" + pem, label: "X Y") == [bytes])
         }
         for bad in ["QQ", "QR==", "Q===", "=QQQ", "QQ==QQ==", "Q Q="] {
             #expect(Base64.decode(Array(bad.utf8)) == nil)
+        }
+        for bad in ["Q", "QR", "QQ==", "QQQ=", "Q+Q", "Q/Q", "QQQQQ", "Q Q", "QQR"] {
+            #expect(Base64.decode(url: bad) == nil)
         }
         #expect(throws: KeyError.self) { try PEM.decode("-----BEGIN X-----\nQQ==", label: "X") }
     }

@@ -59,14 +59,17 @@ struct DCAPChain {
         var bytes = pem
         while bytes.last == 0 { bytes.removeLast() }
         do throws(KeyError) {
-            return try Certificate.read(pem: bytes)
+            return try Certificate.read(pem: bytes, limit: limit)
         } catch {
             let text = String(decoding: bytes, as: UTF8.self).replacing(
                 "-----END CERTIFICATE----------BEGIN",
                 with: "-----END CERTIFICATE-----\n-----BEGIN")
-            return try Certificate.read(pem: text)
+            return try Certificate.read(pem: text, limit: limit)
         }
     }
+
+    /// Chains of Intel's have three certificates; some platforms repeat them.
+    private static let limit = 8
 
     func read(_ pem: [UInt8], _ name: String) throws(Refusal) -> [Certificate] {
         guard let certificates = try? DCAPChain.certificates(pem),

@@ -17,8 +17,10 @@ struct SignedClaims: Sendable {
 
     /// Reads the compact form of RFC 7515 section 3.1.
     init(jwt text: String) throws(Refusal) {
-        let parts = text.split(separator: ".", omittingEmptySubsequences: false).map(String.init)
-        guard text.utf8.count <= SignedClaims.maxSize, parts.count == 3,
+        let bytes = Array(text.utf8)
+        let parts = bytes.split(
+            separator: UInt8(ascii: "."), maxSplits: 3, omittingEmptySubsequences: false)
+        guard bytes.count <= SignedClaims.maxSize, parts.count == 3,
             let header = Base64.decode(url: parts[0]).flatMap(JSONParser.parse),
             header.members != nil,
             let claims = Base64.decode(url: parts[1]).flatMap(JSONParser.parse),
@@ -36,7 +38,7 @@ struct SignedClaims: Sendable {
         self.algorithm = algorithm
         keyName = header["kid"]?.text
         self.claims = claims
-        signed = Array((parts[0] + "." + parts[1]).utf8)
+        signed = Array(bytes[..<parts[1].endIndex])
         self.signature = signature
     }
 

@@ -46,6 +46,9 @@ public struct CollateralSettings: Sendable {
         authorities = source["collateral-ca"]
     }
 
+    /// Whether anybody may be asked over the network.
+    var hasServices: Bool { pcs != nil || kds != nil || rim != nil || ocsp != nil }
+
     private static var defaultCache: String? {
         if let base = System.environment("XDG_CACHE_HOME"), base.hasPrefix("/") {
             return base + "/ratel/collateral"
@@ -72,7 +75,7 @@ public struct CollateralSettings: Sendable {
     func make(
         roots: CollateralRoots, now: Int64? = nil, _ logger: Logger
     ) throws(ConfigurationError) -> EndorsementStore {
-        let anchors = try readAuthorities(logger)
+        let anchors = hasServices ? try readAuthorities(logger) : []
         var sources: [any CollateralSource] = []
         if let pcs {
             let isIntel = "https://" + pcs.host == CollateralSettings.intel

@@ -82,13 +82,18 @@ final class EndorsementStore: Sendable {
         var open = needs
         while !open.isEmpty {
             let need = open.removeFirst()
-            if let item = preferred(need) ?? good(stapled, need) ?? kept(need) {
+            var signed: CheckedCollateral?
+            func good() -> CheckedCollateral? {
+                signed = checked(stapled, need)
+                return signed.flatMap { raise($0, from: "the peer") ? $0 : nil }
+            }
+            if let item = preferred(need) ?? good() ?? kept(need) {
                 stock.take(item)
                 open += item.further
             } else {
                 // What is only bad stays, so that the appraisal says why; what is good but older
                 // than before must not be used, and only this store knows that it is.
-                if isSigned(stapled, need) { stock.drop(need) }
+                if signed != nil { stock.drop(need) }
                 stock.missing.append(need)
                 if let trouble = state.withLock({ $0.entries[need]?.trouble }) {
                     stock.trouble.append(trouble)
@@ -119,17 +124,9 @@ final class EndorsementStore: Sendable {
         }
     }
 
-    private func good(_ stapled: [Endorsement], _ need: CollateralNeed) -> CheckedCollateral? {
-        guard !stapled.isEmpty,
-            let item = try? CheckedCollateral(
-                need, stapled, roots: roots, now: settings.now())
-        else { return nil }
-        return raise(item, from: "the peer") ? item : nil
-    }
-
-    private func isSigned(_ stapled: [Endorsement], _ need: CollateralNeed) -> Bool {
-        !stapled.isEmpty
-            && (try? CheckedCollateral(need, stapled, roots: roots, now: settings.now())) != nil
+    private func checked(_ stapled: [Endorsement], _ need: CollateralNeed) -> CheckedCollateral? {
+        guard !stapled.isEmpty else { return nil }
+        return try? CheckedCollateral(need, stapled, roots: roots, now: settings.now())
     }
 
     private func kept(_ need: CollateralNeed) -> CheckedCollateral? {

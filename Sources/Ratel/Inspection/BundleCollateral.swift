@@ -9,19 +9,29 @@ internal import RATS
 /// At another time than now (`--at`), neither the cache nor a service that nobody named is asked:
 /// they have what is good today.
 struct BundleCollateral {
-    private let store: EndorsementStore
+    private let settings: CollateralSettings
+    private let roots: CollateralRoots
+    private let now: Int64?
 
     init(
         _ source: ConfigurationSource, _ request: VerifyRequest, policy: AppraisalPolicy?
     ) throws(UnusableInput) {
         var roots = CollateralRoots(policy: policy)
         roots.trust(try request.anchors())
-        let isNow = request.time == nil
-        let now = isNow ? nil : try request.now()
+        self.roots = roots
+        now = request.time == nil ? nil : try request.now()
         do throws(ConfigurationError) {
             var settings = try CollateralSettings(source)
-            if !isNow { settings.keepOnlyNamed(in: source) }
-            store = try settings.make(
+            if now != nil { settings.keepOnlyNamed(in: source) }
+            self.settings = settings
+        } catch {
+            throw UnusableInput("\(error)")
+        }
+    }
+
+    private func store(_ settings: CollateralSettings) throws(UnusableInput) -> EndorsementStore {
+        do throws(ConfigurationError) {
+            return try settings.make(
                 roots: roots, now: now, LoggingSettings.quiet.logger("collateral"))
         } catch {
             throw UnusableInput("\(error)")
@@ -36,17 +46,20 @@ struct BundleCollateral {
     }
 
     /// The bundle with what it lacks beside its files; what `--collateral` has replaces them.
-    func complete(_ bundle: EvidenceBundle) -> Completed {
+    func complete(_ bundle: EvidenceBundle) throws(UnusableInput) -> Completed {
         let stapled = (try? EndorsementFolder.pack(bundle.files, of: "files")) ?? []
         let needs = bundle.needs
-        for _ in 0..<Appraisals.waits {
-            let missing = store.stock(needs, stapled: stapled).missing
-            if missing.isEmpty { break }
-            let gate = Gate<Bool>()
-            store.obtain(missing) { gate.open(true) }
-            _ = gate.wait()
+        // Most need nobody, and then the web's authorities are not read either.
+        var stock = try store(settings.withoutServices).stock(needs, stapled: stapled)
+        if !stock.missing.isEmpty, settings.hasServices {
+            let store = try store(settings)
+            for _ in 0..<Appraisals.waits where !stock.missing.isEmpty {
+                let gate = Gate<Bool>()
+                store.obtain(stock.missing) { gate.open(true) }
+                _ = gate.wait()
+                stock = store.stock(needs, stapled: stapled)
+            }
         }
-        let stock = store.stock(needs, stapled: stapled)
         var files = bundle.files
         for item in stock.items where !stapled.contains(item.endorsements) {
             for (name, bytes) in CollateralFiles.files(item) { files[name] = bytes }
@@ -56,6 +69,12 @@ struct BundleCollateral {
 }
 
 extension CollateralSettings {
+    fileprivate var withoutServices: CollateralSettings {
+        var copy = self
+        (copy.pcs, copy.kds, copy.rim, copy.ocsp) = (nil, nil, nil, nil)
+        return copy
+    }
+
     /// Drops the cache, and services that are only there by default.
     fileprivate mutating func keepOnlyNamed(in source: ConfigurationSource) {
         cache = nil

@@ -11,7 +11,8 @@ enum BundleInspector {
         let now = try request.now()
         let anchors = try request.anchors()
         let covering = try request.expectedBytes()
-        let completed = try BundleCollateral(source, request, policy: policy).complete(bundle)
+        let completed = try BundleCollateral(source, request, policy: policy)
+            .complete(bundle)
         let bundle = completed.bundle
         do throws(Refusal) {
             guard let policy else {
