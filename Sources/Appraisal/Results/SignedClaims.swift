@@ -48,35 +48,30 @@ struct SignedClaims: Sendable {
             var value = try? CBORDecoder.decode(bytes, rules: .anyOrder)
         else { throw ResultToken.malformed("token", "a CBOR Web Token") }
         if case .tagged(61, let inner) = value { value = inner }
-        guard case .tagged(18, let inner) = value, let items = inner.items, items.count == 4,
-            let protected = items[0].byteString, let open = items[1].entries,
-            let payload = items[2].byteString, let signature = items[3].byteString,
-            let header = (try? CBORDecoder.decode(protected, rules: .anyOrder))?.entries,
-            let map = try? CBORDecoder.decode(payload, rules: .anyOrder), map.entries != nil
-        else { throw ResultToken.malformed("token", "a COSE_Sign1 with claims") }
-        func field(_ number: UInt64, _ entries: [CBORValue.Entry]) -> CBORValue? {
-            entries.first { $0.key == .unsigned(number) }?.value
+        guard case .tagged(18, let inner) = value else {
+            throw ResultToken.malformed("token", "a COSE_Sign1")
         }
-        // Labels of RFC 9052 section 3.1: 1 alg, 2 crit, 4 kid.
-        guard field(2, header) == nil, field(2, open) == nil, field(1, open) == nil else {
-            throw ResultToken.refusal(
-                "result.header.critical", .evidence, "crit", "alg under the signature, and no crit",
-                "another header")
+        let message: COSESign1
+        do throws(COSESign1.Trouble) {
+            message = try COSESign1(inner)
+        } catch {
+            switch error {
+            case .malformed: throw ResultToken.malformed("token", "a COSE_Sign1 with claims")
+            case .header:
+                throw ResultToken.refusal(
+                    "result.header.critical", .evidence, "crit",
+                    "alg under the signature, and no crit", "another header")
+            case .algorithm: throw ResultToken.algorithm("none, or another")
+            }
         }
-        let found = field(1, header)
-        guard
-            let algorithm = TokenAlgorithm.allCases.first(where: { .negative($0.number) == found })
-        else { throw ResultToken.algorithm(found == nil ? "none" : "another") }
-        self.algorithm = algorithm
-        keyName = (field(4, header) ?? field(4, open))?.byteString.flatMap {
-            String(validating: $0, as: UTF8.self)
-        }
+        guard let map = try? CBORDecoder.decode(message.payload, rules: .anyOrder),
+            map.entries != nil
+        else { throw ResultToken.malformed("token", "a map of claims") }
+        algorithm = message.algorithm
+        keyName = message.keyName
         claims = ClaimNames.json(map, isOutermost: true)
-        // Sig_structure without external data, section 4.4.
-        signed = CBORValue.array([
-            .text("Signature1"), .bytes(protected), .bytes([]), .bytes(payload),
-        ]).encoded()
-        self.signature = signature
+        signed = message.signed
+        signature = message.signature
     }
 
     /// Refuses claims that none of `keys` signed.

@@ -1,7 +1,7 @@
 public import Keys
 public import RATS
 
-/// The keys of a Verifier elsewhere, pinned: a JSON Web Key Set (RFC 7517), or keys in PEM.
+/// The keys of a Verifier or maker elsewhere, pinned: a JSON Web Key Set (RFC 7517), or PEM.
 ///
 /// They come from the policy or the command line. What a token says of its own key, where to fetch
 /// it or which certificates go with it, counts for nothing.
@@ -38,12 +38,20 @@ public struct VerifierKeys: Sendable, Equatable {
 
     private init(keys: [Key]) { self.keys = keys }
 
-    /// Reads a set, or one key in PEM. Errors: `result.keys.malformed`.
+    /// Reads a set, one key in PEM, or the keys of certificates in PEM. Errors: `result.keys.malformed`.
     public init(parsing bytes: [UInt8]) throws(Refusal) {
         let text = String(decoding: bytes, as: UTF8.self)
         if text.contains("-----BEGIN PUBLIC KEY") {
             do throws(KeyError) {
                 self.init([try PublicKey(pem: text)])
+            } catch {
+                throw VerifierKeys.malformed(error.description)
+            }
+            return
+        }
+        if text.contains("-----BEGIN CERTIFICATE") {
+            do throws(KeyError) {
+                self.init(try Certificate.read(pem: text).map(\.publicKey))
             } catch {
                 throw VerifierKeys.malformed(error.description)
             }

@@ -1,3 +1,4 @@
+internal import Appraisal
 internal import Keys
 internal import RATS
 
@@ -25,6 +26,21 @@ struct CertificateFiles {
             }
         }
         return certificates
+    }
+
+    /// The keys of a list of key sets and PEM texts or files.
+    mutating func verifierKeys(_ node: PolicyNode) throws(Refusal) -> VerifierKeys {
+        var sets: [VerifierKeys] = []
+        for item in try node.items() {
+            do throws(Refusal) {
+                sets.append(try VerifierKeys(parsing: try content(item)))
+            } catch {
+                guard error.code == "result.keys.malformed" else { throw error }
+                throw item.refusal(
+                    "policy.value.refused", expected: error.expected, got: error.got)
+            }
+        }
+        return VerifierKeys(sets)
     }
 
     /// The PEM that stands at a place, or the content of the file that it names.

@@ -13,6 +13,7 @@ public struct PolicyLoader {
     public static let maxSize = 1024 * 1024
 
     private var files: CertificateFiles
+    private let now: Int64
     // What the digest covers: the text, then each file that it names, with its length before it.
     private var covered: [UInt8] = []
 
@@ -35,20 +36,27 @@ public struct PolicyLoader {
         }
     }
 
-    /// Reads the policy in `bytes`; `read` gives the content of a file that it names.
+    /// Reads the policy in `bytes`; `read` gives the content of a file that it names, and manifests
+    /// of Reference Values have to be valid at the Unix time `now`, that of the clock where nil.
     public static func load(
         bytes: [UInt8],
+        now: Int64? = nil,
         read: @escaping (String) -> [UInt8]? = { _ in nil }
     ) throws(Refusal) -> AppraisalPolicy {
-        var loader = PolicyLoader(read: read)
+        var loader = PolicyLoader(
+            now: now ?? Int64(Date().timeIntervalSince1970), read: read)
         return try loader.policy(bytes)
     }
 
-    private init(read: @escaping (String) -> [UInt8]?) { files = CertificateFiles(read: read) }
+    private init(now: Int64, read: @escaping (String) -> [UInt8]?) {
+        files = CertificateFiles(read: read)
+        self.now = now
+    }
 
     private mutating func policy(_ bytes: [UInt8]) throws(Refusal) -> AppraisalPolicy {
         cover(bytes)
-        let root = PolicyNode(node: try PolicyLoader.compose(bytes), path: "")
+        let written = PolicyNode(node: try PolicyLoader.compose(bytes), path: "")
+        let root = try ReferenceFiles(now: now).expand(written, &files)
         let fields = try root.fields(required: ["version", "peers"], optional: ["mode"])
         _ = try fields["version"]?.integer(1...1)
         let mode = try fields["mode"]?.word(AppraisalPolicy.Mode.self) ?? .enforce

@@ -24,15 +24,8 @@ struct ResultSection {
 
     func policy(_ files: inout CertificateFiles) throws(Refusal) -> ResultPolicy {
         let fields = try node.fields(required: ["keys", "issuer", "audience", "max_age", "claims"])
-        var sets: [VerifierKeys] = []
-        for item in try fields["keys"]?.items() ?? [] {
-            do throws(Refusal) {
-                sets.append(try VerifierKeys(parsing: try files.content(item)))
-            } catch {
-                guard error.code == "result.keys.malformed" else { throw error }
-                throw item.refusal(
-                    "policy.value.refused", expected: error.expected, got: error.got)
-            }
+        let keys = try fields["keys"].map { node throws(Refusal) in
+            try files.verifierKeys(node)
         }
         var claims: [ResultPolicy.Constraint] = []
         try ResultSection.collect(fields["claims"] ?? node, [], &claims)
@@ -42,7 +35,7 @@ struct ResultSection {
                 remedy: "write what the Verifier has to say of the machine")
         }
         return ResultPolicy(
-            keys: VerifierKeys(sets), issuer: try ResultSection.names(fields["issuer"]),
+            keys: keys ?? VerifierKeys([]), issuer: try ResultSection.names(fields["issuer"]),
             audience: try ResultSection.names(fields["audience"]),
             maxAge: try fields["max_age"]?.seconds() ?? 0, claims: claims)
     }

@@ -11,13 +11,23 @@ import RATS
     }
 }
 
-/// Tokens of other Verifiers, and key sets; the first byte chooses which. No token is signed by a
-/// key that is pinned, so none may pass.
+/// Tokens of other Verifiers, key sets, and manifests of Reference Values; the first byte chooses
+/// which. Nothing is signed by a key that is pinned, so nothing signed may pass.
 func fuzz(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     let input = FuzzInput(start, count)
     guard let choice = input.bytes.first else { return 0 }
     let bytes = Array(input.bytes.dropFirst())
-    if choice % 2 == 0 {
+    if choice % 3 == 2 {
+        let nobody = VerifierKeys([VerifierKeys]())
+        require((try? CoRIM(bytes, signedBy: nobody)) == nil, "a signature by nobody")
+        guard let manifest = try? CoRIM(bytes, signedBy: nil) else { return 0 }
+        for measurement in manifest.measurements {
+            let isHash = measurement.digests.allSatisfy { [32, 48, 64].contains($0.count) }
+            require(isHash, "a digest of another length")
+        }
+        return 0
+    }
+    if choice % 3 == 0 {
         guard let keys = try? VerifierKeys(parsing: bytes) else { return 0 }
         require(!keys.keys.isEmpty, "a set without a key")
         return 0
