@@ -10,19 +10,40 @@ extension EvidenceBundle {
         _ policy: AppraisalPolicy, anchors: TrustAnchors = TrustAnchors(), covering: [UInt8]?,
         now: Int64
     ) throws(Refusal) -> AttestationResult {
+        if kind == .certificate {
+            return try appraiseCertificate(policy, anchors: anchors, covering: covering, now: now)
+        }
         let (evidence, endorsements) = try authentic(now)
         if let covering {
             try EvidenceBundle.check(evidence.claims, kind, covers: covering)
         }
         let outcome = try Appraiser.decide(
             [evidence], endorsements: endorsements, configuration: Array("{}".utf8),
-            policy: policy.trusting(anchors), now: now,
-            tier: kind == .certificate ? .static : .none)
+            policy: policy.trusting(anchors), now: now, tier: .none)
         guard case .admitted(let result) = outcome else {
             throw Refusal(
                 "tpm.activation.offline", .policy, kind: "tpm", field: "credential activation",
                 expected: "a connection to the machine", got: "a file",
                 remedy: "verify HOST:PORT, or pin the attestation key in the policy (tpm.ak)")
+        }
+        return result
+    }
+
+    // Of several forms in one certificate, all of which are of its key, the first counts.
+    private func appraiseCertificate(
+        _ policy: AppraisalPolicy, anchors: TrustAnchors, covering: [UInt8]?, now: Int64
+    ) throws(Refusal) -> AttestationResult {
+        let bundle = CertificateBundle(bundle: self, anchors: anchors, now: now)
+        let leaf = try bundle.leaf()
+        let endorsements = bundle.endorsements(leaf)
+        for carried in leaf.carried.dropFirst() {
+            _ = try carried.authenticate(endorsements: endorsements)
+        }
+        let result = try leaf.carried[0].appraise(
+            policy, anchors: anchors, endorsements: endorsements, tier: .static,
+            end: leaf.certificate.notAfter, now: now)
+        if let covering, let first = result.evidence.first {
+            try EvidenceBundle.check(first.claims, kind, covers: covering)
         }
         return result
     }
@@ -55,29 +76,7 @@ extension EvidenceBundle {
                     format: .nitro, index: 0, claims: nitro.document.claims, detail: .nitro(nitro)),
                 []
             )
-        case .certificate:
-            let leaf = try AttestedLeaf(
-                try CertificateBundle(bundle: self, anchors: TrustAnchors(), now: now)
-                    .certificate(), now: now)
-            // Of several forms in one certificate, all of which are of its key, the first counts.
-            let carried = leaf.carried[0]
-            switch carried.content {
-            case .quote(let quote, let bytes):
-                try quote.checkSignatures()
-                return (
-                    AuthenticEvidence(
-                        format: quote.isTDX ? .tdx : .sgx, index: 0, claims: quote.claims,
-                        detail: .dcap(
-                            DCAPEvidence(bytes: bytes, quote: quote, collateral: collateral))), []
-                )
-            case .nitro(let nitro):
-                return (
-                    AuthenticEvidence(
-                        format: .nitro, index: 0, claims: nitro.document.claims,
-                        detail: .nitro(nitro)), []
-                )
-            }
-        case .tpm, .nvidia, .cca:
+        case .certificate, .tpm, .nvidia, .cca:
             throw Refusal(
                 "evidence.policy.unsupported", .evidence, kind: kind.rawValue, field: "policy",
                 expected: "a quote, report or document of tdx, sgx, snp or nitro",

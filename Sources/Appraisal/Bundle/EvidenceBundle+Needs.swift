@@ -17,12 +17,20 @@ extension EvidenceBundle {
             }
         case .nvidia: needsOfDevice
         case .nitro, .cca: []
-        case .certificate: needsOfQuote
+        case .certificate: needsOfCertificate
         }
     }
 
     private var needsOfQuote: [CollateralNeed] {
         (try? CollateralNeed.dcap(file("quote.bin") ?? [])).map { [$0] } ?? []
+    }
+
+    private var needsOfCertificate: [CollateralNeed] {
+        let bundle = CertificateBundle(bundle: self, anchors: TrustAnchors(), now: 0)
+        guard let certificate = try? bundle.certificate(),
+            let leaf = try? AttestedLeaf(certificate, now: certificate.notBefore)
+        else { return needsOfQuote }
+        return CollateralNeed.of(leaf.carried[0].evidence)
     }
 
     private var needsOfDevice: [CollateralNeed] {
