@@ -107,7 +107,7 @@ extension EvidenceBundle {
 
 extension AppraisalPolicy {
     /// The same policy, in which `anchors` are roots beside those it has.
-    func trusting(_ anchors: TrustAnchors) -> AppraisalPolicy {
+    public func trusting(_ anchors: TrustAnchors) -> AppraisalPolicy {
         guard case .appraised(let list) = peers, !anchors.pins.isEmpty else { return self }
         let certificates = anchors.certificates.map { Digest.sha256($0.der) }
         var copy = self

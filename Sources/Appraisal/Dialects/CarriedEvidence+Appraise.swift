@@ -30,6 +30,11 @@ extension CarriedEvidence {
         endorsements: [Endorsement]? = nil, tier: AttestationResult.Tier, end: Int64 = .max,
         now: Int64
     ) throws(Refusal) -> AttestationResult {
+        guard coversKey else {
+            throw AttestationEndpoint.refusal(
+                dialect, "binding.key", "report_data", "one that covers the connection's key",
+                formula)
+        }
         let submission = submission(endorsements)
         let outcome = try Appraiser.decide(
             try Appraiser.authenticate(submission, expected: expected),

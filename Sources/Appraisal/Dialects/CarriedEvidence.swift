@@ -18,6 +18,8 @@ public struct CarriedEvidence: Sendable {
     let expected: Appraiser.ExpectedBinding
     /// What event logs say that lead to a register of the Evidence.
     var events = Claims()
+    /// Whether it covers the key of the connection; where not, no policy is met by it.
+    public internal(set) var coversKey = true
     /// What nothing here can check.
     public internal(set) var gaps: [String] = []
 

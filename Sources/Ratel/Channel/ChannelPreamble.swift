@@ -46,6 +46,10 @@ final class ChannelPreamble: Preamble {
 
     func receive(_ bytes: [UInt8], on link: Link) {
         guard !isOver else { return }
+        // Without an exchange a server has nothing to say before it is asked.
+        guard exchange != nil else {
+            return refuse(link, .unasked(bytes.count), mayAnswer: false)
+        }
         exchange?.receive(bytes)
         proceed(link)
     }
@@ -58,8 +62,10 @@ final class ChannelPreamble: Preamble {
         linger = nil
     }
 
-    /// A third-party caller: let in only where the policy says that anybody is.
+    /// A third party. A server may be known by the Evidence in its certificate, where the policy
+    /// says so; a caller is let in only where the policy says that anybody is.
     private func beginWithoutExchange(_ link: Link, _ handshake: Handshake) {
+        if channel.role == .client { return beginStatic(link, handshake) }
         guard case .policy(let policy) = channel.settings.asks,
             let peer = AdmittedPeer.anonymous(policy: policy, channelID: handshake.channelID)
         else {
@@ -71,6 +77,24 @@ final class ChannelPreamble: Preamble {
             return refuse(link, refusal, mayAnswer: true)
         }
         admit(link, peer, leftover: [])
+    }
+
+    private func beginStatic(_ link: Link, _ handshake: Handshake) {
+        began = link.now
+        let job: StaticJob
+        do throws(Refusal) {
+            job = try StaticJob(handshake, policy: channel.policy, now: System.now)
+        } catch {
+            return refuse(link, error, mayAnswer: false)
+        }
+        channel.appraisals.run(job, on: link.loop) { [self] outcome in
+            guard !isOver, !link.isClosing else { return }
+            switch outcome {
+            case .success(let outcome):
+                admit(link, outcome.admit(), leftover: [], dialect: outcome.dialect)
+            case .failure(let refusal): refuse(link, refusal, mayAnswer: false)
+            }
+        }
     }
 
     private func proceed(_ link: Link) {
@@ -114,7 +138,9 @@ final class ChannelPreamble: Preamble {
         }
     }
 
-    private func admit(_ link: Link, _ peer: consuming AdmittedPeer, leftover: [UInt8]) {
+    private func admit(
+        _ link: Link, _ peer: consuming AdmittedPeer, leftover: [UInt8], dialect: String? = nil
+    ) {
         isOver = true
         exchange = nil
         let standing = peer.standing
@@ -128,7 +154,7 @@ final class ChannelPreamble: Preamble {
         let result: AttestationResult? =
             if case .attested(let result) = standing { result } else { nil }
         let caller = AdmittedCaller(name: name, tier: result?.tier.rawValue ?? "none")
-        channel.admitted(link, caller, result)
+        channel.admitted(link, caller, result, dialect: dialect)
         link.expiresAt = result.map { result in
             let age = began + UInt64(result.maxAge) * 1_000
             return min(age, link.now + UInt64(result.lifetime(at: System.now)) * 1_000)
@@ -174,6 +200,12 @@ extension Link {
 }
 
 extension Refusal {
+    static func unasked(_ count: Int) -> Refusal {
+        Refusal(
+            "static.unasked", .evidence, field: "first bytes of the server", expected: "none",
+            got: "\(count) bytes before any request", remedy: "the server is no HTTP server")
+    }
+
     static let inspectionOnly = Refusal(
         "policy.inspection", .policy, field: "peer", expected: "an admission",
         got: "a look at its Evidence", remedy: "connect with a policy")
