@@ -52,6 +52,7 @@ let package = Package(
         fuzzer("FuzzOCSP", ["Keys", "FuzzCertificates"]),
         fuzzer("FuzzCCA", ["Appraisal", "RATS", "Keys"]),
         fuzzer("FuzzBundle", ["Appraisal", "RATS", "Keys", "FuzzCertificates"]),
+        fuzzer("FuzzDialects", ["Appraisal", "RATS", "Keys", "FuzzCertificates"]),
         fuzzer("FuzzPolicy", ["Policy", "Appraisal"]),
     ]
 )
