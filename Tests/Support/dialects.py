@@ -290,24 +290,29 @@ def web_server(folder, leaf, endpoint=None, alpn=None, key=None, hello=b"hello")
 
 @contextlib.contextmanager
 def flashbots_server(folder, leaf, port, message):
-    """`message(spki, point, exporter)` is sent after one handshake; OpenSSL's own server tells the
-    exporter, which Python's module does not."""
+    """`message(spki, point, exporter)` is sent after each handshake, and an answer to the request
+    that follows the caller's own message. OpenSSL's server tells the exporter, Python's not."""
     certificate, key = leaf.write(folder)
     command = ["openssl", "s_server", "-accept", f"127.0.0.1:{port}", "-cert", certificate,
-               "-key", key, "-tls1_3", "-alpn", "flashbots-ratls/1", "-naccept", "2",
+               "-key", key, "-tls1_3", "-alpn", "flashbots-ratls/1",
                "-keymatexport", "EXPORTER-Channel-Binding", "-keymatexportlen", "32"]
     process = subprocess.Popen(
         [str(word) for word in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL)
+
+    def send(content):
+        with contextlib.suppress(OSError):
+            process.stdin.write(content)
+            process.stdin.flush()
 
     def speak():
         for line in process.stdout:
             found = re.search(rb"Keying material: ([0-9A-F]{64})", line)
             if found:
                 exporter = bytes.fromhex(found.group(1).decode())
-                with contextlib.suppress(OSError):
-                    process.stdin.write(message(leaf.spki, b"\4" + point(leaf.key), exporter))
-                    process.stdin.flush()
+                send(message(leaf.spki, b"\4" + point(leaf.key), exporter))
+            elif flashbots_message("none", b"") + b"GET / HTTP/1.1" in line:
+                send(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello")
 
     thread = threading.Thread(target=speak, daemon=True)
     thread.start()

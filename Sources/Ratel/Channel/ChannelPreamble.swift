@@ -13,6 +13,8 @@ internal import TLS
 final class ChannelPreamble: Preamble {
     private let channel: Channel
     private var exchange: Exchange?
+    /// What a server of another system says, in place of an exchange.
+    private var foreign: ForeignServer?
     /// When the challenge was sent: the age of a result runs from there.
     private var began: UInt64 = 0
     private var isOver = false
@@ -46,10 +48,7 @@ final class ChannelPreamble: Preamble {
 
     func receive(_ bytes: [UInt8], on link: Link) {
         guard !isOver else { return }
-        // Without an exchange a server has nothing to say before it is asked.
-        guard exchange != nil else {
-            return refuse(link, .unasked(bytes.count), mayAnswer: false)
-        }
+        if let foreign { return perform(foreign.receive(bytes), link) }
         exchange?.receive(bytes)
         proceed(link)
     }
@@ -65,7 +64,14 @@ final class ChannelPreamble: Preamble {
     /// A third party. A server may be known by the Evidence in its certificate, where the policy
     /// says so; a caller is let in only where the policy says that anybody is.
     private func beginWithoutExchange(_ link: Link, _ handshake: Handshake) {
-        if channel.role == .client { return beginStatic(link, handshake) }
+        if channel.role == .client {
+            began = link.now
+            let foreign = ForeignServer(handshake, channel) { [unowned link] label in
+                link.export(label: label, context: [], count: 32) ?? []
+            }
+            self.foreign = foreign
+            return perform(foreign.begin(), link)
+        }
         guard case .policy(let policy) = channel.settings.asks,
             let peer = AdmittedPeer.anonymous(policy: policy, channelID: handshake.channelID)
         else {
@@ -79,20 +85,21 @@ final class ChannelPreamble: Preamble {
         admit(link, peer, leftover: [])
     }
 
-    private func beginStatic(_ link: Link, _ handshake: Handshake) {
-        began = link.now
-        let job: StaticJob
-        do throws(Refusal) {
-            job = try StaticJob(handshake, policy: channel.policy, now: System.now)
-        } catch {
-            return refuse(link, error, mayAnswer: false)
-        }
-        channel.appraisals.run(job, on: link.loop) { [self] outcome in
-            guard !isOver, !link.isClosing else { return }
-            switch outcome {
-            case .success(let outcome):
-                admit(link, outcome.admit(), leftover: [], dialect: outcome.dialect)
-            case .failure(let refusal): refuse(link, refusal, mayAnswer: false)
+    private func perform(_ step: ForeignServer.Step, _ link: Link) {
+        switch step {
+        case .wait: return
+        case .refused(let refusal): refuse(link, refusal, mayAnswer: false)
+        case .appraise(let job):
+            channel.appraisals.run(job, on: link.loop) { [self] outcome in
+                guard !isOver, !link.isClosing, let foreign else { return }
+                switch outcome {
+                case .failure(let refusal): refuse(link, refusal, mayAnswer: false)
+                case .success(let outcome):
+                    if !foreign.answer.isEmpty { link.sendMessage(foreign.answer) }
+                    admit(
+                        link, outcome.admit(), leftover: foreign.leftover,
+                        dialect: outcome.dialect)
+                }
             }
         }
     }
@@ -200,12 +207,6 @@ extension Link {
 }
 
 extension Refusal {
-    static func unasked(_ count: Int) -> Refusal {
-        Refusal(
-            "static.unasked", .evidence, field: "first bytes of the server", expected: "none",
-            got: "\(count) bytes before any request", remedy: "the server is no HTTP server")
-    }
-
     static let inspectionOnly = Refusal(
         "policy.inspection", .policy, field: "peer", expected: "an admission",
         got: "a look at its Evidence", remedy: "connect with a policy")

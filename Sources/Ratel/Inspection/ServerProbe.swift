@@ -62,7 +62,7 @@ struct ServerProbe {
             binding = export(FlashbotsMessage.exporterLabel) ?? []
             return .wait
         }
-        guard allowsStatic else { return .refused(StaticJob.sessionRequired(handshake)) }
+        guard allowsStatic else { return .refused(ForeignJob.sessionRequired(handshake)) }
         if AttestedLeaf.isOne(certificate) {
             return attempt { () throws(Refusal) in
                 try AttestedLeaf(certificate, now: now).carried

@@ -3,25 +3,11 @@ internal import Keys
 public import RATS
 public import TLS
 
-/// Work on Evidence that may need collateral first: pure computation, too slow for an event loop.
-public protocol Appraisable: Sendable {
-    /// What comes of it.
-    associatedtype Outcome: Sendable
-
-    /// The collateral that it cannot be done without.
-    func needs(roots: CollateralRoots) -> [CollateralNeed]
-    /// What the peer sent along.
-    var endorsements: [Endorsement] { get }
-    /// Does it, with `endorsements` in place of what the peer sent where they are given.
-    func run(endorsements: [Endorsement]?, cache: AppraisalCache?) -> Result<Outcome, Refusal>
-}
-
-extension AppraisalJob: Appraisable {}
-
-/// The appraisal of a server that speaks no exchange, by the Evidence in the certificate of one
-/// handshake: the static tier (`protocol.md`, "Tiers").
-public struct StaticJob: Appraisable {
-    /// An admission over the connection of that handshake.
+/// The appraisal of a server that speaks no exchange of Ratel's, by what it showed on one
+/// connection: Evidence in the certificate of the handshake, the static tier, or Flashbots' message
+/// after it, which covers the session (`protocol.md`, "Tiers").
+public struct ForeignJob: Appraisable {
+    /// An admission over that connection.
     public struct Outcome: Sendable {
         /// What the policy makes of the server.
         public let result: AttestationResult
@@ -37,6 +23,13 @@ public struct StaticJob: Appraisable {
         }
     }
 
+    private enum Source {
+        case certificate
+        /// The message, and the exporter of the connection that it came over.
+        case message(FlashbotsMessage, exporter: [UInt8])
+    }
+
+    private let source: Source
     private let certificate: Certificate
     private let policy: AppraisalPolicy
     private let channelID: UInt64
@@ -47,11 +40,26 @@ public struct StaticJob: Appraisable {
     public init(
         _ handshake: Handshake, policy: AppraisalPolicy, now: Int64
     ) throws(Refusal) {
-        guard policy.acceptsStatic else { throw StaticJob.sessionRequired(handshake) }
+        guard policy.acceptsStatic else { throw ForeignJob.sessionRequired(handshake) }
+        try self.init(.certificate, handshake, policy, now)
+    }
+
+    /// Takes the message that the server of `handshake` sent, and the connection's exporter.
+    public init(
+        _ message: FlashbotsMessage, exporter: [UInt8], of handshake: Handshake,
+        policy: AppraisalPolicy, now: Int64
+    ) throws(Refusal) {
+        try self.init(.message(message, exporter: exporter), handshake, policy, now)
+    }
+
+    private init(
+        _ source: Source, _ handshake: Handshake, _ policy: AppraisalPolicy, _ now: Int64
+    ) throws(Refusal) {
         guard let der = handshake.peerCertificate, let key = handshake.peerKey,
             let certificate = try? Certificate(der: der),
             ConstantTime.equal(certificate.spki, key)
         else { throw AttestedLeaf.none }
+        self.source = source
         self.certificate = certificate
         channelID = handshake.channelID
         self.policy = policy
@@ -81,7 +89,7 @@ public struct StaticJob: Appraisable {
         do throws(Refusal) {
             let carried = try carried()
             let result = try carried.appraise(
-                policy, endorsements: endorsements, tier: .static, end: certificate.notAfter,
+                policy, endorsements: endorsements, tier: tier, end: certificate.notAfter,
                 now: now)
             return .success(
                 Outcome(
@@ -91,9 +99,17 @@ public struct StaticJob: Appraisable {
         }
     }
 
-    // Of several forms in one certificate, all of which are of its key, the first counts. Read
-    // anew each time: what reads it checks signatures, and belongs away from event loops.
+    private var tier: AttestationResult.Tier {
+        if case .message = source { .session } else { .static }
+    }
+
+    // Read anew each time: what reads it checks signatures, and belongs away from event loops. Of
+    // several forms in one certificate, all of which are of its key, the first counts.
     private func carried() throws(Refusal) -> CarriedEvidence {
-        try AttestedLeaf(certificate, now: now).carried[0]
+        switch source {
+        case .certificate: try AttestedLeaf(certificate, now: now).carried[0]
+        case .message(let message, let exporter):
+            try message.carried(certificate, binding: exporter)
+        }
     }
 }
