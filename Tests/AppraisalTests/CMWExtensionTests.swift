@@ -33,13 +33,37 @@ struct CMWExtensionTests {
         nitro.set("public_key", .null)
         var snp = try FakeSNP()
         snp.set(0x50, challenge.reportData([]))
+        var cca = try FakeCCA()
+        cca.realm[10] = .bytes(challenge.reportData([]))
+        let realm = CBORValue.fields([
+            (1, .bytes(try cca.token())), (2, .bytes(cca.platformKey.spki)),
+        ])
         let tpm = try FakeTPM(qualifyingData: challenge.tpmQualifyingData)
         return [
             Evidence(.tdx, bytes: try FakeQuote(covering: challenge.reportData([])).bytes()),
             Evidence(.snp, bytes: try snp.evidence()),
             Evidence(.nitro, bytes: try nitro.evidence(root: try nitro.rootCertificate())),
             try tpm.evidence(),
-        ] + (try SimulatedAttester().quote(challenge))
+        ] + (try SimulatedAttester().quote(challenge)) + [Evidence(.cca, bytes: realm.encoded())]
+    }
+
+    /// A device says nothing of the machine that it is in, and so stands beside a CPU.
+    @Test func devicesStandBesideTheirMachine() throws {
+        let leaf = try FakeLeaf()
+        let challenge = StaticBinding(spki: leaf.key.spki).challenge
+        var gpu = try FakeNVIDIA(FakeNVIDIAMaker())
+        let quote = try evidence(leaf)[0]
+        func code(_ index: UInt32, as label: UInt32) throws -> String {
+            gpu.nonce = challenge.gpuNonce(index)
+            return try leaf.code(
+                octets(
+                    .named([
+                        ("1.0", record(quote)), ("2.\(label)", record(try gpu.evidence())),
+                    ])))
+        }
+        #expect(try code(0, as: 0) == "bound")
+        #expect(try code(1, as: 0) == "nvidia.nonce.mismatch")
+        #expect(try code(1, as: 1) == "nvidia.index.refused")
     }
 
     @Test func everyKindIsReadInEveryForm() throws {
@@ -62,7 +86,7 @@ struct CMWExtensionTests {
         let (leaf, other) = (try FakeLeaf(), try FakeLeaf())
         let codes = [
             "dcap.report_data", "snp.report_data.mismatch", "nitro.user_data.mismatch",
-            "tpm.nonce.mismatch", "simulated.report_data.mismatch",
+            "tpm.nonce.mismatch", "simulated.report_data.mismatch", "cca.challenge.mismatch",
         ]
         for (item, code) in zip(try evidence(other), codes) {
             #expect(try leaf.code(octets(record(item))) == code)

@@ -39,7 +39,7 @@ extension CarriedEvidence {
             findings.gaps.append(
                 "connection: static Evidence covers a key; a stolen key uses it anywhere")
         }
-        findings.gaps += carried.flatMap(\.gaps)
+        findings.gaps += carried.flatMap(\.gaps) + check.gaps
         return findings
     }
 }
@@ -52,6 +52,7 @@ private struct AuthenticityCheck {
     var checked: [String] = []
     var tcb: Claims?
     var list: [Claims.Value] = []
+    var gaps: [String] = []
 
     mutating func take(
         _ piece: AuthenticEvidence, of carried: CarriedEvidence, endorsements: [Endorsement]
@@ -86,6 +87,7 @@ private struct AuthenticityCheck {
             try nvidia.chain.checkTrust(NVIDIARoots.nvidia.devices + anchors.pins, now: now)
             try nvidia.chain.checkFirmware(of: nvidia.report)
             checked += ["device report and its certificate chain"]
+            gaps.append("device \(piece.index): reference manifests and revocation")
         case .simulated:
             throw Refusal(
                 "simulated.refused", .policy, kind: "simulated", field: "Evidence",

@@ -24,7 +24,7 @@ struct ServerInspector {
         var tried: [String] = []
         for endpoint in AttestationEndpoint.allCases {
             let probe = ServerProbe(
-                endpoint, authority: "\(server)",
+                endpoint, authority: authority,
                 allowsStatic: policy?.acceptsStatic ?? true, now: now)
             let answer = try PeerInspector.ask(
                 server, policy: policy?.trusting(anchors), attester: attester,
@@ -43,6 +43,11 @@ struct ServerInspector {
                     + AttestationEndpoint.allCases.map(path).joined(separator: " or "),
                 got: tried.joined(separator: "; "),
                 remedy: "run `ratel serve` there, or give its Evidence as a file"))
+    }
+
+    /// The value of the Host field: a socket of this machine has no name of its own.
+    private var authority: String {
+        if case .unix = server { "localhost" } else { "\(server)" }
     }
 
     private func path(_ endpoint: AttestationEndpoint) -> String {
