@@ -71,4 +71,23 @@ struct CarriedEvidenceTests {
             channel.bytes
                 != Appraiser.ExpectedBinding.Nitro(nonce: nonce, publicKey: [3]).bytes)
     }
+
+    /// The formulas, written out: other verifiers work them out from the documentation.
+    @Test func theBindingIsAsDocumented() throws {
+        let spki = try FakeLeaf().key.spki
+        // {"pubkey-hash": h'82 01 5820 …'}
+        let claims =
+            [0xA1, 0x6B] + Array("pubkey-hash".utf8) + [0x58, 0x24, 0x82, 0x01, 0x58, 0x20]
+            + Digest.sha256(spki)
+        #expect(StaticBinding.claims(spki: spki) == claims)
+        let hash = Digest.sha256(claims)
+        let challenge = StaticBinding(spki: spki).challenge
+        #expect(challenge.reportData([]) == hash + [UInt8](repeating: 0, count: 32))
+        #expect(
+            challenge.tpmQualifyingData
+                == Digest.sha256(Array("ratel-attest/1 static tpm\0".utf8) + hash))
+        #expect(
+            challenge.gpuNonce(3)
+                == Digest.sha256(Array("ratel-attest/1 static gpu 3\0".utf8) + hash))
+    }
 }
