@@ -259,27 +259,63 @@ struct EndpointTests {
         try near("dstack.event_log.malformed") { $0.log = .string("[") }
     }
 
-    @Test func itsDevicesCoverTheNonce() throws {
-        func payload(_ nonce: [UInt8], _ said: [UInt8]) throws -> JSONValue {
-            var gpu = try FakeNVIDIA(FakeNVIDIAMaker())
-            gpu.nonce = nonce
-            let chain = try gpu.chain().map { PEM.encode($0, label: "CERTIFICATE") }.joined()
-            let item = JSONValue.members([
+    // MARK: GPUs
+
+    /// A GPU that was asked with `nonce`, as NVIDIA's tools write it.
+    private func gpu(_ nonce: [UInt8], said: [UInt8]? = nil) throws -> JSONValue {
+        var gpu = try FakeNVIDIA(FakeNVIDIAMaker())
+        gpu.nonce = nonce
+        let chain = try gpu.chain().map { PEM.encode($0, label: "CERTIFICATE") }.joined()
+        return .members(
+            [
                 ("certificate", .string(Base64.encode(Array(chain.utf8)))),
                 ("evidence", .string(Base64.encode(try gpu.report()))),
-            ])
-            return .string(
+            ] + (said.map { [("nonce", .string(Hex.encode($0)))] } ?? []))
+    }
+
+    private static let other = [UInt8](repeating: 0, count: 32)
+
+    @Test func itsDevicesCoverTheNonce() throws {
+        let nonce = EndpointTests.nonce
+        func payload(_ items: [JSONValue], _ said: [UInt8]) -> JSONValue {
+            .string(
                 JSONValue.members([
-                    ("nonce", .string(Hex.encode(said))), ("evidence_list", .array([item])),
+                    ("nonce", .string(Hex.encode(said))), ("evidence_list", .array(items)),
                 ]).serialised())
         }
-        let other = [UInt8](repeating: 0, count: 32)
-        try near("bound") { $0.payload = try payload(EndpointTests.nonce, EndpointTests.nonce) }
-        try near("endpoint.nonce") { $0.payload = try payload(EndpointTests.nonce, other) }
+        let good = try gpu(nonce)
+        try near("bound") { $0.payload = payload([good], nonce) }
+        try near("endpoint.nonce") { $0.payload = payload([good], EndpointTests.other) }
         try near("nvidia.nonce.mismatch") {
-            $0.payload = try payload(other, EndpointTests.nonce)
+            $0.payload = payload([try gpu(EndpointTests.other)], nonce)
         }
         try near("endpoint.malformed") { $0.payload = .string("{}") }
+        try near("endpoint.malformed") { $0.payload = payload([.null], nonce) }
+        try near("endpoint.malformed") {
+            $0.payload = payload([JSONValue](repeating: good, count: 17), nonce)
+        }
+    }
+
+    @Test func devicesUnderVersionThreeCoverTheNonce() throws {
+        let leaf = try FakeLeaf()
+        func item(_ evidence: JSONValue, format: String = "nvidia-gpu-evidence/v1") -> JSONValue {
+            .members([
+                ("id", .string("gpu0")), ("kind", .string("gpu")), ("vendor", .string("nvidia")),
+                ("format", .string(EndpointTests.base + "format/" + format)),
+                ("evidence", evidence),
+            ])
+        }
+        func check(_ code: String, _ devices: [JSONValue]) throws {
+            var version = Version3(key: Digest.sha256(leaf.key.spki))
+            version.devices = devices
+            #expect(try tinfoil(version.document(), leaf) == code)
+        }
+        let nonce = EndpointTests.nonce
+        try check("bound", [item(try gpu(nonce, said: nonce))])
+        try check("bound", [item(.null, format: "nvidia-nvswitch-evidence/v1")])
+        try check("endpoint.nonce", [item(try gpu(nonce, said: EndpointTests.other))])
+        try check("nvidia.nonce.mismatch", [item(try gpu(EndpointTests.other, said: nonce))])
+        try check("endpoint.malformed", [item(.null)])
     }
 
     /// What covers no key of the connection meets no policy.

@@ -9,8 +9,6 @@ internal import RATS
 /// proxies write pad32(address) ‖ nonce, which covers a key that signs answers, and no connection.
 enum NEARReport {
     private static let place = "/v1/attestation/report"
-    /// GPUs of one machine: `Appraiser.maxEvidence` less the CPU.
-    private static let maxDevices = 16
     /// Bytes of an address: 20 of Ethereum, 32 of Ed25519.
     private static let maximumAddress = 32
 
@@ -42,12 +40,7 @@ enum NEARReport {
                 .init("pad32(address) ‖ nonce", padded + nonce),
             ], code: "endpoint.binding.key")
         let devices = try devices(report["nvidia_payload"], nonce: nonce)
-        var carried = CarriedEvidence(
-            .near, place, formula: bound.formula, evidence: bound.evidence + devices,
-            expected: Appraiser.ExpectedBinding(
-                reportData: bound.expected.reportData,
-                tpmQualifyingData: bound.expected.tpmQualifyingData,
-                gpuNonces: devices.map { _ in nonce }))
+        var carried = bound.with(devices, nonce: nonce)
         carried.coversKey = ConstantTime.equal(Array(piece.covered.prefix(32)), hash)
         if !carried.coversKey {
             carried.gaps.append(
@@ -74,38 +67,16 @@ enum NEARReport {
         return log
     }
 
-    // `{"nonce", "evidence_list": [{"certificate", "evidence"}]}`, as text: base64 of a chain in
-    // PEM, and of GET_MEASUREMENTS request and response. Their nonce is that of the request.
+    // `{"nonce", "evidence_list": […]}`, as text or as it is.
     private static func devices(
         _ value: JSONValue?, nonce: [UInt8]
     ) throws(Refusal) -> [Evidence] {
         guard let value, value != .null, value.text != "" else { return [] }
-        let malformed = AttestationEndpoint.malformed(.near, "nvidia_payload", "evidence of GPUs")
         let payload = value.text.map { JSONParser.parse(Array($0.utf8)) } ?? value
-        guard let items = payload?["evidence_list"]?.items, items.count <= maxDevices else {
-            throw malformed
+        guard let items = payload?["evidence_list"]?.items else {
+            throw AttestationEndpoint.malformed(.near, "nvidia_payload", "evidence of GPUs")
         }
-        guard let said = payload?["nonce"]?.text.flatMap(Hex.decode),
-            ConstantTime.equal(said, nonce)
-        else {
-            throw AttestationEndpoint.refusal(
-                .near, "nonce", "nvidia_payload.nonce", Hex.encode(nonce),
-                payload?["nonce"]?.text ?? "none")
-        }
-        var evidence: [Evidence] = []
-        for (index, item) in items.enumerated() {
-            guard let report = item["evidence"]?.text.flatMap({ Base64.decode(Array($0.utf8)) }),
-                let pem = item["certificate"]?.text.flatMap({ Base64.decode(Array($0.utf8)) }),
-                let chain = try? Certificate.read(
-                    pem: pem, limit: NVIDIADeviceChain.sizes.upperBound)
-            else { throw malformed }
-            evidence.append(
-                Evidence(
-                    .nvidiaGPU, index: UInt16(index),
-                    bytes: CBORValue.fields([
-                        (1, .bytes(report)), (2, .array(chain.map { .bytes($0.der) })),
-                    ]).encoded()))
-        }
-        return evidence
+        try ForeignDevices.check(payload?["nonce"], nonce, in: .near)
+        return try ForeignDevices.evidence(items, nonce: nonce, in: .near)
     }
 }

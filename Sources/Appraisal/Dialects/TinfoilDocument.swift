@@ -18,6 +18,7 @@ enum TinfoilDocument {
         base + "format/sev-snp-report/v1": EvidenceFormat.snp,
         base + "format/tdx-quote/v1": .tdx,
     ]
+    private static let gpu = base + "format/nvidia-gpu-evidence/v1"
     private static let algorithm = base + "report-data/v1"
     private static let place = "/.well-known/tinfoil-attestation"
     /// Bytes of a report: a quote has up to 16 KiB.
@@ -77,17 +78,20 @@ enum TinfoilDocument {
                 challenge["nonce"]?.text ?? "none")
         }
         try checkKey(material, certificate)
-        let count = try countDevices(devices)
+        let listed = try listedDevices(devices)
         let covered = Digest.sha256(
             Array(algorithm.utf8) + nonce + Digest.sha256(material) + Digest.sha256(devices))
         var carried = try CarriedEvidence(
             .tinfoil3, place, try piece(report, kind, certificates(document)),
             [.init("SHA-256(nonce, crypto_material, device_evidence)", covered)],
             code: "endpoint.binding.key")
-        if count > 0 {
-            carried.gaps = ["devices: \(count) are named under the quote, none was appraised"]
+        let others = listed.filter { $0["format"]?.text != gpu }
+        if !others.isEmpty {
+            carried.gaps = ["devices: \(others.count) are of no kind that is read here"]
         }
-        return carried
+        let gpus = listed.filter { $0["format"]?.text == gpu }.map { $0["evidence"] ?? .null }
+        return carried.with(
+            try ForeignDevices.evidence(gpus, nonce: nonce, in: .tinfoil3), nonce: nonce)
     }
 
     // `{"format", "items": [{"id": "tls", "format", "data": hex}, …]}`
@@ -110,12 +114,13 @@ enum TinfoilDocument {
         }
     }
 
-    private static func countDevices(_ section: [UInt8]) throws(Refusal) -> Int {
+    // `{"format", "items": [{"id", "kind", "vendor", "format", "evidence"}, …]}`
+    private static func listedDevices(_ section: [UInt8]) throws(Refusal) -> [JSONValue] {
         guard let section = JSONParser.parse(section),
             section["format"]?.text == base + "device-evidence/v1",
             let items = section["items"]?.items
         else { throw AttestationEndpoint.malformed(.tinfoil3, "device_evidence", "devices") }
-        return items.count
+        return items
     }
 
     // AMD's key certificate lies beside; each is authenticated by its own chain.
