@@ -36,6 +36,7 @@ let package = Package(
         library("CUV", pkgConfig: "libuv", package: "libuv1-dev"),
         library("COpenSSL", pkgConfig: "openssl", package: "libssl-dev"),
         library("CLibXML2", pkgConfig: "libxml-2.0", package: "libxml2-dev"),
+        library("CZlib", pkgConfig: "zlib", package: "zlib1g-dev"),
         library(
             "CTSS2", pkgConfig: "tss2-esys tss2-mu tss2-tctildr tss2-rc", package: "libtss2-dev"),
 
@@ -43,7 +44,7 @@ let package = Package(
 
         module("Bytes"),
         module("Loop", ["Bytes", "CUV"]),
-        module("Keys", ["Bytes", "COpenSSL", "CLibXML2"]),
+        module("Keys", ["Bytes", "COpenSSL", "CLibXML2", "CZlib"]),
         module("TLS", ["Bytes", "Keys", "COpenSSL", "CRecycler"]),
         module("HTTP", ["Bytes"]),
         module("Streams", ["Bytes", "Loop", "TLS", "HTTP"]),

@@ -18,21 +18,30 @@ public enum Appraiser {
         /// not among them is refused.
         public let gpuNonces: [[UInt8]]
 
-        /// What a Nitro document covers besides report_data: protocol.md, "Binding".
-        public struct Nitro: Sendable, Equatable {
-            /// The root, 48 bytes.
-            public let nonce: [UInt8]
-            /// The SubjectPublicKeyInfo of the binding key, DER.
-            public let publicKey: [UInt8]
+        /// What a Nitro document covers.
+        public enum Nitro: Sendable, Equatable {
+            /// Beside report_data, of a connection: the root, 48 bytes, and the
+            /// SubjectPublicKeyInfo of the binding key, DER (protocol.md, "Binding").
+            case channel(nonce: [UInt8], publicKey: [UInt8])
+            /// In the static tier: this user_data, and what else it likes.
+            case userDataAlone([UInt8])
 
-            /// Pairs the two, which must not be empty.
+            /// Pairs root and binding key, which must not be empty.
             public init(nonce: [UInt8], publicKey: [UInt8]) {
                 precondition(
                     !nonce.isEmpty && !publicKey.isEmpty,
                     "an empty expectation would compare with nothing"
                 )
-                self.nonce = nonce
-                self.publicKey = publicKey
+                self = .channel(nonce: nonce, publicKey: publicKey)
+            }
+
+            /// All of it, so that two expectations are one exactly when these are.
+            public var bytes: [UInt8] {
+                switch self {
+                case .channel(let nonce, let publicKey):
+                    [0] + Digest.sha256(nonce) + Digest.sha256(publicKey)
+                case .userDataAlone(let userData): [1] + Digest.sha256(userData)
+                }
             }
         }
 
@@ -249,10 +258,7 @@ public enum Appraiser {
             return try NVIDIAEvidence.authenticate(evidence, of: .gpu, expected: expected)
         case .nvidiaSwitch:
             return try NVIDIAEvidence.authenticate(evidence, of: .nvswitch, expected: expected)
-        case .result:
-            throw ResultToken.refusal(
-                "result.unbound", .binding, "binding", "Evidence of this connection",
-                "a token, which nothing ties to it", "verify the token as a file")
+        case .result: throw ResultToken.unbound
         }
     }
 }

@@ -67,7 +67,7 @@ public final class AppraisalCache: Sendable {
         append(policy.digest)
         append(expected.reportData)
         append(expected.tpmQualifyingData)
-        append((expected.nitro?.nonce ?? []) + (expected.nitro?.publicKey ?? []))
+        append(expected.nitro?.bytes ?? [])
         append(expected.gpuNonces.flatMap(\.self))
         append(submission.configuration)
         text.u32(UInt32(submission.evidence.count))

@@ -1,3 +1,4 @@
+internal import Appraisal
 public import Keys
 public import RATS
 
@@ -5,10 +6,7 @@ public import RATS
 ///
 /// Two forms of the same Evidence, for verifiers of the static tier: tagged evidence of the CCC's
 /// interoperable RA-TLS (X.509 2.23.133.5.4.9) and id-pe-cmw (RFC 9999, 1.3.6.1.5.5.7.1.35).
-/// Both cover `claims = {"pubkey-hash": bstr(CBOR[1, SHA-256(SPKI)])}`:
-/// - report_data is SHA-256(claims) ‖ 0^32, as the CCC specifies;
-/// - a TPM's qualifying data is SHA-256("ratel-attest/1 static tpm\0" ‖ SHA-256(claims)). The CCC
-///   specifies none; the label keeps such a quote from ever serving in an exchange.
+/// Both cover the key as `StaticBinding` says.
 public enum AttestedCertificate {
     /// The object identifier of the CCC's tagged evidence.
     public static let taggedEvidence = "2.23.133.5.4.9"
@@ -28,8 +26,8 @@ public enum AttestedCertificate {
         now: Int64,
         lifetime: Int64
     ) throws(Refusal) -> Certificate {
-        let claims = claims(spki: key.spki)
-        let evidence = try attester.quote(challenge(claims: claims))
+        let claims = StaticBinding.claims(spki: key.spki)
+        let evidence = try attester.quote(StaticBinding(claims: claims).challenge)
         guard let first = evidence.first(where: { $0.kind.carriesReportData }) ?? evidence.first
         else { throw failed("no Evidence") }
         let tagged = CBORValue.tagged(tag, .array([.bytes(first.bytes), .bytes(claims)]))
@@ -67,22 +65,6 @@ public enum AttestedCertificate {
         } catch {
             throw failed(error.description)
         }
-    }
-
-    /// The claims buffer for a key.
-    static func claims(spki: [UInt8]) -> [UInt8] {
-        let hash = CBORValue.array([.unsigned(1), .bytes(Digest.sha256(spki))]).encoded()
-        return CBORValue.named([("pubkey-hash", .bytes(hash))]).encoded()
-    }
-
-    /// What Evidence over a claims buffer has to cover.
-    static func challenge(claims: [UInt8]) -> QuoteChallenge {
-        let hash = Digest.sha256(claims)
-        return QuoteChallenge(
-            tpmQualifyingData: Digest.sha256(Array("ratel-attest/1 static tpm\0".utf8) + hash),
-            gpuNonce: { Digest.sha256(Array("ratel-attest/1 static gpu \($0)\0".utf8) + hash) },
-            reportData: { _ in hash + [UInt8](repeating: 0, count: 32) }
-        )
     }
 
     private static func failed(_ got: String) -> Refusal {

@@ -13,8 +13,11 @@ public enum ClientHelper {
         let policy = try settings.policy.load(logger)
         let attester = try settings.attester.make(logger)
         let identity = try makeIdentity(
-            .client, [ChannelProtocol.attestedHTTP1], ChannelVerifier(demandsCertificate: true),
-            attester, settings.identity)
+            .client,
+            [
+                ChannelProtocol.attestedHTTP1, FlashbotsMessage.applicationProtocol,
+                ChannelProtocol.plainHTTP1,
+            ], ChannelVerifier(demandsCertificate: true), attester, settings.identity)
         let log = ChannelLog(logger: logger, accessLog: settings.logging.accessLog)
         let store = try settings.collateral.make(
             roots: CollateralRoots(policy: policy), logger)

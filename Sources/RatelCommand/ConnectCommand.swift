@@ -9,9 +9,15 @@ struct ConnectCommand: ParsableCommand {
             Point an OpenAI SDK at http://127.0.0.1:8080/v1. Each connection to the server is \
             verified before the first byte of a request leaves this machine; a server that does \
             not meet the policy gives the caller a 502 that says what was expected and what came.
+
+            Where the policy says `tier: static`, a server of another system is known by the \
+            Evidence in its certificate.
             """)
 
-    @Argument(help: ArgumentHelp("The server, a `ratel serve`.", valueName: "host:port"))
+    @Argument(
+        help: ArgumentHelp(
+            "The server: a `ratel serve`, or one with Evidence in its certificate.",
+            valueName: "host:port"))
     var server: String?
 
     @Option(help: ArgumentHelp("What the server must show.", valueName: "file"))

@@ -10,13 +10,17 @@ struct VerifyCommand: ParsableCommand {
             README lists; a file may be any one piece of Evidence, a certificate that carries \
             some, or what `ratel attest --out` wrote.
 
+            A server that speaks no exchange is known by Evidence over its key: in its \
+            certificate, after the handshake (Flashbots), or at its address (Tinfoil, NEAR AI). \
+            A policy accepts that only where it says `tier: static`.
+
             Exit status: 0 when admitted, 1 when refused, 2 when the input is unusable or there \
             was nobody to ask, 78 when a setting or the policy is wrong.
             """)
 
     @Argument(
         help: ArgumentHelp(
-            "HOST:PORT of a `ratel serve`, or a file or folder of Evidence.",
+            "HOST:PORT or https://HOST[:PORT], or a file or folder of Evidence.",
             valueName: "server|file|folder"))
     var subject: String
 

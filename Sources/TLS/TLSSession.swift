@@ -80,9 +80,10 @@ public struct TLSSession: ~Copyable {
     private func finishHandshake() -> HandshakeProgress {
         let handshake = facts()
         if context.side == .client, !context.protocols.isEmpty {
-            // A server that chose nothing, or what was not offered, speaks another protocol.
-            guard let chosen = handshake.applicationProtocol, context.protocols.contains(chosen)
-            else {
+            // A server that chose nothing speaks HTTP/1.1, as all did before ALPN; one that chose
+            // what was not offered speaks another protocol.
+            let chosen = handshake.applicationProtocol ?? "http/1.1"
+            guard context.protocols.contains(chosen) else {
                 return .failed(
                     TLSError(
                         "the server chose no application protocol; expected "

@@ -6,7 +6,7 @@ import RATS
 /// A TPM of a test: every field of its Evidence can be wrong, and all the rest still right.
 struct FakeTPM {
     let key: PrivateKey
-    let qualifyingData = [UInt8](repeating: 5, count: 32)
+    let qualifyingData: [UInt8]
     var magic: UInt32 = 0xFF54_4347
     var type: UInt16 = 0x8018
     var resetCount: UInt32 = 3
@@ -29,7 +29,10 @@ struct FakeTPM {
     var endorsementCertificate: [UInt8]?
     var eventLog: [UInt8]?
 
-    init() throws { key = try PrivateKey.generate() }
+    init(qualifyingData: [UInt8] = [UInt8](repeating: 5, count: 32)) throws {
+        key = try PrivateKey.generate()
+        self.qualifyingData = qualifyingData
+    }
 
     var publicArea: [UInt8] {
         var area = Writer()

@@ -25,10 +25,11 @@ let package = Package(
     targets: [
         .systemLibrary(name: "COpenSSL", pkgConfig: "openssl"),
         .systemLibrary(name: "CLibXML2", pkgConfig: "libxml-2.0"),
+        .systemLibrary(name: "CZlib", pkgConfig: "zlib"),
         .target(name: "CRecycler"),
         module("Bytes"),
         module("HTTP", ["Bytes"]),
-        module("Keys", ["Bytes", "COpenSSL", "CLibXML2"]),
+        module("Keys", ["Bytes", "COpenSSL", "CLibXML2", "CZlib"]),
         module("TLS", ["Bytes", "Keys", "COpenSSL", "CRecycler"]),
         module("RATS", ["Bytes"]),
         module("Appraisal", ["Bytes", "RATS", "Keys"]),
@@ -53,6 +54,7 @@ let package = Package(
         fuzzer("FuzzCCA", ["Appraisal", "RATS", "Keys"]),
         fuzzer("FuzzBundle", ["Appraisal", "RATS", "Keys", "FuzzCertificates"]),
         fuzzer("FuzzResult", ["Appraisal", "RATS", "Keys"]),
+        fuzzer("FuzzDialects", ["Appraisal", "RATS", "Keys", "FuzzCertificates"]),
         fuzzer("FuzzPolicy", ["Policy", "Appraisal"]),
     ]
 )

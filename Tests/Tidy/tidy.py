@@ -18,7 +18,7 @@ MAX_LINES, MAX_COLUMNS = 400, 100
 IMPORTS = {
     "Bytes": set(),
     "Loop": {"Bytes", "CUV"},
-    "Keys": {"Bytes", "COpenSSL", "CLibXML2"},
+    "Keys": {"Bytes", "COpenSSL", "CLibXML2", "CZlib"},
     "TLS": {"Bytes", "Keys", "COpenSSL", "CRecycler"},
     "HTTP": {"Bytes"},
     "Streams": {"Bytes", "Loop", "TLS", "HTTP"},

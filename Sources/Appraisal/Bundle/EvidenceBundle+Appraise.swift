@@ -10,19 +10,40 @@ extension EvidenceBundle {
         _ policy: AppraisalPolicy, anchors: TrustAnchors = TrustAnchors(), covering: [UInt8]?,
         now: Int64
     ) throws(Refusal) -> AttestationResult {
+        if kind == .certificate {
+            return try appraiseCertificate(policy, anchors: anchors, covering: covering, now: now)
+        }
         let (evidence, endorsements) = try authentic(anchors, now)
         if let covering {
             for item in evidence { try check(item.claims, covers: covering) }
         }
         let outcome = try Appraiser.decide(
             evidence, endorsements: endorsements, configuration: Array("{}".utf8),
-            policy: policy.trusting(anchors), now: now,
-            tier: kind == .certificate ? .static : .none)
+            policy: policy.trusting(anchors), now: now, tier: .none)
         guard case .admitted(let result) = outcome else {
             throw Refusal(
                 "tpm.activation.offline", .policy, kind: "tpm", field: "credential activation",
                 expected: "a connection to the machine", got: "a file",
                 remedy: "verify HOST:PORT, or pin the attestation key in the policy (tpm.ak)")
+        }
+        return result
+    }
+
+    // Of several forms in one certificate, all of which are of its key, the first counts.
+    private func appraiseCertificate(
+        _ policy: AppraisalPolicy, anchors: TrustAnchors, covering: [UInt8]?, now: Int64
+    ) throws(Refusal) -> AttestationResult {
+        let bundle = CertificateBundle(bundle: self, anchors: anchors, now: now)
+        let leaf = try bundle.leaf()
+        let endorsements = bundle.endorsements(leaf)
+        for carried in leaf.carried.dropFirst() {
+            _ = try carried.authenticate(endorsements: endorsements)
+        }
+        let result = try leaf.carried[0].appraise(
+            policy, anchors: anchors, endorsements: endorsements, tier: .static,
+            end: leaf.certificate.notAfter, now: now)
+        if let covering, let first = result.evidence.first {
+            try check(first.claims, covers: covering)
         }
         return result
     }
@@ -54,7 +75,7 @@ extension EvidenceBundle {
 
 extension AppraisalPolicy {
     /// The same policy, in which `anchors` are roots beside those it has.
-    func trusting(_ anchors: TrustAnchors) -> AppraisalPolicy {
+    public func trusting(_ anchors: TrustAnchors) -> AppraisalPolicy {
         guard case .appraised(let list) = peers else { return self }
         var copy = self
         copy.peers = .appraised(list.map { $0.trusting(anchors) })

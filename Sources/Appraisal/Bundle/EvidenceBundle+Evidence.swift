@@ -31,11 +31,13 @@ extension EvidenceBundle {
                 ], []
             )
         case .nitro:
+            let nitro = try NitroEvidence.unbound(
+                try required("attestation-document.cbor", "an attestation document"))
             return (
                 [
-                    authentic(
-                        try NitroEvidence.unbound(
-                            try required("attestation-document.cbor", "an attestation document")))
+                    AuthenticEvidence(
+                        format: .nitro, index: 0, claims: nitro.document.claims,
+                        detail: .nitro(nitro))
                 ], []
             )
         case .tpm:
@@ -59,14 +61,11 @@ extension EvidenceBundle {
             )
         case .cca: return ([try authenticToken(anchors)], [])
         case .certificate:
-            let leaf = try AttestedLeaf(
-                try CertificateBundle(bundle: self, anchors: TrustAnchors(), now: now)
-                    .certificate(), now: now)
             // Of several forms in one certificate, all of which are of its key, the first counts.
-            switch leaf.carried[0].content {
-            case .quote(_, let bytes): return ([try authentic(quote: bytes)], [])
-            case .nitro(let nitro): return ([authentic(nitro)], [])
-            }
+            let bundle = CertificateBundle(bundle: self, anchors: anchors, now: now)
+            let leaf = try bundle.leaf()
+            let endorsements = bundle.endorsements(leaf)
+            return (try leaf.carried[0].authenticate(endorsements: endorsements), endorsements)
         }
     }
 
@@ -76,11 +75,6 @@ extension EvidenceBundle {
         return AuthenticEvidence(
             format: quote.isTDX ? .tdx : .sgx, index: 0, claims: quote.claims,
             detail: .dcap(DCAPEvidence(bytes: bytes, quote: quote, collateral: collateral)))
-    }
-
-    private func authentic(_ nitro: NitroEvidence) -> AuthenticEvidence {
-        AuthenticEvidence(
-            format: .nitro, index: 0, claims: nitro.document.claims, detail: .nitro(nitro))
     }
 
     // The token does not carry its key. One that lies beside it is only tried: that it is trusted

@@ -21,22 +21,16 @@ extension EvidenceBundle {
         }
     }
 
-    private var needsOfCertificate: [CollateralNeed] {
-        // Whether it is valid is for the appraisal: its own beginning is as good a time as any.
-        guard
-            let certificate = try? CertificateBundle(
-                bundle: self, anchors: TrustAnchors(), now: 0
-            ).certificate(),
-            let leaf = try? AttestedLeaf(certificate, now: certificate.notBefore)
-        else { return [] }
-        return leaf.carried.flatMap { carried -> [CollateralNeed] in
-            guard case .quote(_, let bytes) = carried.content else { return [] }
-            return (try? CollateralNeed.dcap(bytes)).map { [$0] } ?? []
-        }
-    }
-
     private var needsOfQuote: [CollateralNeed] {
         (try? CollateralNeed.dcap(file("quote.bin") ?? [])).map { [$0] } ?? []
+    }
+
+    private var needsOfCertificate: [CollateralNeed] {
+        let bundle = CertificateBundle(bundle: self, anchors: TrustAnchors(), now: 0)
+        guard let certificate = try? bundle.certificate(),
+            let leaf = try? AttestedLeaf(certificate, now: certificate.notBefore)
+        else { return needsOfQuote }
+        return CollateralNeed.of(leaf.carried[0].evidence)
     }
 
     private var needsOfDevice: [CollateralNeed] {

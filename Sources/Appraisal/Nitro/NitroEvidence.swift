@@ -91,11 +91,15 @@ struct NitroEvidence: RefusingEvidence {
                 "nitro.binding.missing", .binding, "nonce and public_key", "an expectation", "none",
                 "this way of verifying has nothing to compare a Nitro document with")
         }
-        let pairs = [
-            ("user_data", expected.reportData, document.userData),
-            ("nonce", nitro.nonce, document.nonce),
-            ("public_key", nitro.publicKey, document.publicKey),
-        ]
+        let pairs: [(String, [UInt8], [UInt8]?)]
+        switch nitro {
+        case .channel(let nonce, let publicKey):
+            pairs = [
+                ("user_data", expected.reportData, document.userData),
+                ("nonce", nonce, document.nonce), ("public_key", publicKey, document.publicKey),
+            ]
+        case .userDataAlone(let userData): pairs = [("user_data", userData, document.userData)]
+        }
         for (name, wanted, found) in pairs {
             guard let found, ConstantTime.equal(found, wanted) else {
                 throw NitroEvidence.refusal(

@@ -74,6 +74,12 @@ public struct AppraisalPolicy: Sendable {
         }
     }
 
+    /// Whether some peer of this policy may be known by Evidence over its key alone.
+    public var acceptsStatic: Bool {
+        guard case .appraised(let peers) = peers else { return false }
+        return peers.contains { $0.tier == .static }
+    }
+
     /// Whether some peer of this policy may present simulated Evidence.
     public var acceptsSimulated: Bool {
         guard case .appraised(let peers) = peers else { return false }

@@ -117,6 +117,10 @@ struct ResultToken: RefusingEvidence {
             })
     }
 
+    static let unbound = refusal(
+        "result.unbound", .binding, "binding", "Evidence of this connection or key",
+        "a token, which nothing ties to it", "verify the token as a file")
+
     static func algorithm(_ got: String) -> Refusal {
         refusal(
             "result.algorithm", .evidence, "alg",

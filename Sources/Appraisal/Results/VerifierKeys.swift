@@ -38,7 +38,9 @@ public struct VerifierKeys: Sendable, Equatable {
 
     private init(keys: [Key]) { self.keys = keys }
 
-    /// Reads a set, one key in PEM, or the keys of certificates in PEM. Errors: `result.keys.malformed`.
+    /// Reads a set, one key in PEM, or the keys of certificates in PEM.
+    ///
+    /// Errors: `result.keys.malformed`.
     public init(parsing bytes: [UInt8]) throws(Refusal) {
         let text = String(decoding: bytes, as: UTF8.self)
         if text.contains("-----BEGIN PUBLIC KEY") {

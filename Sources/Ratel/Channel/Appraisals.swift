@@ -15,23 +15,23 @@ final class Appraisals: Sendable {
 
     init(store: EndorsementStore?) { self.store = store }
 
-    private enum Pass: Sendable {
-        case done(Result<AppraisalJob.Outcome, Refusal>)
+    private enum Pass<Outcome: Sendable>: Sendable {
+        case done(Result<Outcome, Refusal>)
         case waits(for: [CollateralNeed], left: Int)
     }
 
     /// Appraises `job` and hands its outcome to `completion` on `loop`; what is missing is fetched
     /// first, once.
-    func run(
-        _ job: AppraisalJob, on loop: EventLoop,
-        then completion: @escaping (Result<AppraisalJob.Outcome, Refusal>) -> Void
+    func run<Job: Appraisable>(
+        _ job: Job, on loop: EventLoop,
+        then completion: @escaping (Result<Job.Outcome, Refusal>) -> Void
     ) {
         run(job, waits: Appraisals.waits, on: loop, then: completion)
     }
 
-    private func run(
-        _ job: AppraisalJob, waits: Int, on loop: EventLoop,
-        then completion: @escaping (Result<AppraisalJob.Outcome, Refusal>) -> Void
+    private func run<Job: Appraisable>(
+        _ job: Job, waits: Int, on loop: EventLoop,
+        then completion: @escaping (Result<Job.Outcome, Refusal>) -> Void
     ) {
         loop.offload({ [self] in attempt(job, waits: waits) }) { [self] pass in
             switch pass {
@@ -43,7 +43,7 @@ final class Appraisals: Sendable {
     }
 
     /// The same in place, for commands that do nothing else meanwhile.
-    func runBlocking(_ job: AppraisalJob) -> Result<AppraisalJob.Outcome, Refusal> {
+    func runBlocking<Job: Appraisable>(_ job: Job) -> Result<Job.Outcome, Refusal> {
         var waits = Appraisals.waits
         while true {
             switch attempt(job, waits: waits) {
@@ -57,9 +57,9 @@ final class Appraisals: Sendable {
         }
     }
 
-    private func obtain(
-        _ needs: [CollateralNeed], for job: AppraisalJob, waits: Int, on loop: EventLoop,
-        then completion: @escaping (Result<AppraisalJob.Outcome, Refusal>) -> Void
+    private func obtain<Job: Appraisable>(
+        _ needs: [CollateralNeed], for job: Job, waits: Int, on loop: EventLoop,
+        then completion: @escaping (Result<Job.Outcome, Refusal>) -> Void
     ) {
         let bound = LoopBound((loop: loop, completion: completion))
         let mailbox = loop.mailbox
@@ -71,10 +71,10 @@ final class Appraisals: Sendable {
         }
     }
 
-    private func attempt(_ job: AppraisalJob, waits: Int) -> Pass {
-        guard let store else { return .done(job.run(cache: cache)) }
+    private func attempt<Job: Appraisable>(_ job: Job, waits: Int) -> Pass<Job.Outcome> {
+        guard let store else { return .done(job.run(endorsements: nil, cache: cache)) }
         let needs = job.needs(roots: store.roots)
-        if needs.isEmpty { return .done(job.run(cache: cache)) }
+        if needs.isEmpty { return .done(job.run(endorsements: nil, cache: cache)) }
         let stock = store.stock(needs, stapled: job.endorsements)
         if waits > 0, !stock.missing.isEmpty {
             return .waits(for: stock.missing, left: waits - 1)

@@ -74,10 +74,15 @@ final class Channel: Sendable {
             preamble: { ChannelPreamble(self) })
     }
 
-    func admitted(_ link: Link, _ caller: AdmittedCaller, _ result: AttestationResult?) {
+    /// `dialect` is how another system's server carried its Evidence.
+    func admitted(
+        _ link: Link, _ caller: AdmittedCaller, _ result: AttestationResult?,
+        dialect: String? = nil
+    ) {
         let connection = link as? Downstream
         connection?.peer = caller
         var details: Logger.Metadata = ["role": "\(role == .server ? "server" : "client")"]
+        if let dialect { details["dialect"] = "\(dialect)" }
         if let result {
             let kinds = result.evidence.map { $0.format.rawValue }
             details["evidence"] = "\(kinds.joined(separator: ","))"

@@ -13,6 +13,8 @@ internal import TLS
 final class ChannelPreamble: Preamble {
     private let channel: Channel
     private var exchange: Exchange?
+    /// What a server of another system says, in place of an exchange.
+    private var foreign: ForeignServer?
     /// When the challenge was sent: the age of a result runs from there.
     private var began: UInt64 = 0
     private var isOver = false
@@ -46,6 +48,7 @@ final class ChannelPreamble: Preamble {
 
     func receive(_ bytes: [UInt8], on link: Link) {
         guard !isOver else { return }
+        if let foreign { return perform(foreign.receive(bytes), link) }
         exchange?.receive(bytes)
         proceed(link)
     }
@@ -58,8 +61,17 @@ final class ChannelPreamble: Preamble {
         linger = nil
     }
 
-    /// A third-party caller: let in only where the policy says that anybody is.
+    /// A third party. A server may be known by the Evidence in its certificate, where the policy
+    /// says so; a caller is let in only where the policy says that anybody is.
     private func beginWithoutExchange(_ link: Link, _ handshake: Handshake) {
+        if channel.role == .client {
+            began = link.now
+            let foreign = ForeignServer(handshake, channel) { [unowned link] label in
+                link.export(label: label, context: [], count: 32) ?? []
+            }
+            self.foreign = foreign
+            return perform(foreign.begin(), link)
+        }
         guard case .policy(let policy) = channel.settings.asks,
             let peer = AdmittedPeer.anonymous(policy: policy, channelID: handshake.channelID)
         else {
@@ -71,6 +83,25 @@ final class ChannelPreamble: Preamble {
             return refuse(link, refusal, mayAnswer: true)
         }
         admit(link, peer, leftover: [])
+    }
+
+    private func perform(_ step: ForeignServer.Step, _ link: Link) {
+        switch step {
+        case .wait: return
+        case .refused(let refusal): refuse(link, refusal, mayAnswer: false)
+        case .appraise(let job):
+            channel.appraisals.run(job, on: link.loop) { [self] outcome in
+                guard !isOver, !link.isClosing, let foreign else { return }
+                switch outcome {
+                case .failure(let refusal): refuse(link, refusal, mayAnswer: false)
+                case .success(let outcome):
+                    if !foreign.answer.isEmpty { link.sendMessage(foreign.answer) }
+                    admit(
+                        link, outcome.admit(), leftover: foreign.leftover,
+                        dialect: outcome.dialect)
+                }
+            }
+        }
     }
 
     private func proceed(_ link: Link) {
@@ -114,7 +145,9 @@ final class ChannelPreamble: Preamble {
         }
     }
 
-    private func admit(_ link: Link, _ peer: consuming AdmittedPeer, leftover: [UInt8]) {
+    private func admit(
+        _ link: Link, _ peer: consuming AdmittedPeer, leftover: [UInt8], dialect: String? = nil
+    ) {
         isOver = true
         exchange = nil
         let standing = peer.standing
@@ -128,7 +161,7 @@ final class ChannelPreamble: Preamble {
         let result: AttestationResult? =
             if case .attested(let result) = standing { result } else { nil }
         let caller = AdmittedCaller(name: name, tier: result?.tier.rawValue ?? "none")
-        channel.admitted(link, caller, result)
+        channel.admitted(link, caller, result, dialect: dialect)
         link.expiresAt = result.map { result in
             let age = began + UInt64(result.maxAge) * 1_000
             return min(age, link.now + UInt64(result.lifetime(at: System.now)) * 1_000)

@@ -65,13 +65,11 @@ private final class FetchConnection: Preamble {
     private var timer: LoopTimer?
     private var addresses: [Address] = []
 
-    private var received: [UInt8] = []
-    private var head: ResponseHead?
-    private var reader: BodyReader?
-    private var content: [UInt8] = []
+    private var reader: AnswerReader
 
     init(_ fetch: Fetch) {
         self.fetch = fetch
+        reader = AnswerReader(method: fetch.method, limit: fetch.limit)
         verifier = WebServerVerifier(
             host: fetch.url.host, anchors: fetch.anchors, now: { System.now })
     }
@@ -146,55 +144,17 @@ private final class FetchConnection: Preamble {
 
     func didReceive(_ bytes: [UInt8], on link: FetchLink) {
         guard outcome == nil else { return }
-        received += bytes
         do throws(HTTPRefusal) {
-            try read(on: link.loop)
+            if let answer = try reader.append(bytes) { finish(.success(answer), on: link.loop) }
         } catch {
             fail("\(error.code)", on: link.loop)
         }
-    }
-
-    private func read(on loop: EventLoop) throws(HTTPRefusal) {
-        while reader == nil {
-            let bytes = received
-            let parsed = try ResponseHead.parse(
-                bytes.span, limits: HTTPLimits(), requestMethod: fetch.method)
-            guard let parsed else { return }
-            received.removeFirst(parsed.consumed)
-            if parsed.head.isInterim { continue }
-            head = parsed.head
-            reader = BodyReader(parsed.head.framing)
-        }
-        guard var reader, let head else { return }
-        let bytes = received
-        var offset = 0
-        read: while true {
-            let segment = try reader.next(bytes.span, from: offset)
-            if segment.kind == .data { content += bytes[offset..<segment.end] }
-            offset = segment.end
-            switch segment.kind {
-            case .end:
-                finish(
-                    .success(
-                        Fetch.Answer(status: head.status, fields: head.fields, body: content)),
-                    on: loop)
-                break read
-            case .needMore: break read
-            default: continue
-            }
-        }
-        received = []
-        self.reader = reader
-        if content.count > fetch.limit { fail("over \(fetch.limit) bytes", on: loop) }
+        if reader.isTooLong { fail("over \(fetch.limit) bytes", on: link.loop) }
     }
 
     func didEnd(_ link: FetchLink) {
         guard outcome == nil else { return }
-        if var reader, let head, reader.finishedByClose() {
-            return finish(
-                .success(Fetch.Answer(status: head.status, fields: head.fields, body: content)),
-                on: link.loop)
-        }
+        if let answer = reader.ended() { return finish(.success(answer), on: link.loop) }
         fail("the answer was cut short", on: link.loop)
     }
 

@@ -38,7 +38,7 @@ enum BundleInspector {
         }
     }
 
-    private static func show(
+    static func show(
         _ findings: BundleFindings, _ request: VerifyRequest, _ now: Int64, isCovered: Bool
     ) -> Inspector.Finding {
         var open = ["measurements: no policy was applied, this may be any code"]

@@ -17,21 +17,23 @@ public enum EvidenceReport {
         return table.text
     }
 
-    /// An admission, as a table.
-    public static func table(_ result: AttestationResult) -> String {
+    /// An admission, as a table; `dialect` is how another system's server carried its Evidence.
+    public static func table(_ result: AttestationResult, dialect: String? = nil) -> String {
         var table = Table()
         table.heading("ADMITTED")
         table.row("peer", result.peer)
         table.row("tier", result.tier.rawValue)
+        if let dialect { table.row("dialect", dialect) }
         table.row("policy", Hex.encode(result.policyDigest))
         table.row("configuration", String(decoding: result.configuration, as: UTF8.self))
         return table.text + EvidenceReport.table(result.evidence)
     }
 
     /// A refusal, as a table.
-    public static func table(_ refusal: Refusal) -> String {
+    public static func table(_ refusal: Refusal, dialect: String? = nil) -> String {
         var table = Table()
         table.heading("REFUSED")
+        if let dialect { table.row("dialect", dialect) }
         for part in refusal.parts where !part.text.isEmpty { table.row(part.name, part.text) }
         return table.text
     }
@@ -49,11 +51,12 @@ public enum EvidenceReport {
     }
 
     /// An admission, as JSON.
-    public static func json(_ result: AttestationResult) -> JSONValue {
+    public static func json(_ result: AttestationResult, dialect: String? = nil) -> JSONValue {
         .members([
             ("admitted", .bool(true)),
             ("peer", .string(result.peer)),
             ("tier", .string(result.tier.rawValue)),
+            ("dialect", dialect.map { .string($0) } ?? .null),
             ("policy", .string(Hex.encode(result.policyDigest))),
             ("configuration", JSONParser.parse(result.configuration) ?? .null),
             ("evidence", json(result.evidence)),

@@ -85,24 +85,26 @@ public enum Inspector {
     private static func verify(
         server request: VerifyRequest, _ policy: AppraisalPolicy?, _ source: ConfigurationSource
     ) throws(ConfigurationError) -> Finding {
-        guard let policy else {
-            return UnusableInput(
-                "\(request.subject): no such file or folder; a server needs --policy"
-            ).finding
-        }
         let server: Address
-        do throws(ConfigurationError) {
-            server = try SettingValue.address(request.subject, setting: "server")
-        } catch {
-            return UnusableInput("\(request.subject): neither a file or folder nor HOST:PORT")
-                .finding
+        if request.subject.hasPrefix("https://") {
+            guard let address = WebAddress(request.subject) else {
+                return UnusableInput("\(request.subject): not https://HOST[:PORT]").finding
+            }
+            server = address.address
+        } else {
+            do throws(ConfigurationError) {
+                server = try SettingValue.address(request.subject, setting: "server")
+            } catch {
+                return UnusableInput("\(request.subject): neither a file or folder nor HOST:PORT")
+                    .finding
+            }
         }
         let attester = try AttesterSettings(source, default: .none)
             .make(LoggingSettings.quiet.logger("verify"))
-        return show(
-            try PeerInspector.ask(
-                server, policy: policy, attester: attester,
-                collateral: try CollateralSettings(source)), json: request.json)
+        return try ServerInspector(
+            server: server, request: request, policy: policy, attester: attester,
+            collateral: try CollateralSettings(source)
+        ).run()
     }
 
     /// A file that `ratel attest --out` wrote.
@@ -222,7 +224,7 @@ public enum Inspector {
         }
     }
 
-    private static func show(_ outcome: PeerInspector.Outcome, json: Bool) -> Finding {
+    static func show(_ outcome: PeerInspector.Outcome, json: Bool) -> Finding {
         switch outcome {
         case .admitted(let result):
             finding(EvidenceReport.table(result), EvidenceReport.json(result), json, status: 0)

@@ -19,6 +19,15 @@ public enum PeerInspector {
         case unreachable(String)
     }
 
+    /// What came of it where the server may be of another system.
+    enum Answer: Sendable {
+        case spoken(Outcome)
+        /// It speaks no exchange, and showed this.
+        case shown(ShownEvidence)
+        /// It speaks no exchange, and showed nothing.
+        case nothing(String)
+    }
+
     /// Asks `server` for Evidence; with a policy it is appraised, without one only looked at.
     ///
     /// Blocks, at most for the connect and handshake budgets.
@@ -26,9 +35,30 @@ public enum PeerInspector {
         _ server: Address, policy: AppraisalPolicy?, attester: (any Attester)?,
         collateral: CollateralSettings? = nil
     ) throws(ConfigurationError) -> Outcome {
+        let answer = try ask(
+            server, policy, attester, collateral, [ChannelProtocol.attestedHTTP1], nil)
+        guard case .spoken(let outcome) = answer else { return .unreachable("nothing came") }
+        return outcome
+    }
+
+    /// The same of a server that may be of another system: then `probe` says what to ask it.
+    ///
+    /// Without a policy nothing is asked of a Ratel but its certificate.
+    static func ask(
+        _ server: Address, policy: AppraisalPolicy?, attester: (any Attester)?,
+        collateral: CollateralSettings, probe: ServerProbe
+    ) throws(ConfigurationError) -> Answer {
+        let others = [FlashbotsMessage.applicationProtocol, ChannelProtocol.plainHTTP1]
+        let protocols = (policy == nil ? [] : [ChannelProtocol.attestedHTTP1]) + others
+        return try ask(server, policy, attester, collateral, protocols, probe)
+    }
+
+    private static func ask(
+        _ server: Address, _ policy: AppraisalPolicy?, _ attester: (any Attester)?,
+        _ collateral: CollateralSettings?, _ protocols: [String], _ probe: ServerProbe?
+    ) throws(ConfigurationError) -> Answer {
         let identity = try makeIdentity(
-            .client, [ChannelProtocol.attestedHTTP1], ChannelVerifier(demandsCertificate: true),
-            attester, nil)
+            .client, protocols, ChannelVerifier(demandsCertificate: true), attester, nil)
         let settings = ExchangeSettings(
             asks: policy.map { .policy($0) } ?? .inspection,
             attestation: attester.map {
@@ -40,28 +70,32 @@ public enum PeerInspector {
                 roots: CollateralRoots(policy: policy), LoggingSettings.quiet.logger("collateral"))
         }
         let loop = EventLoop(bufferCount: 32)
-        let inspection = Inspection(settings, identity, server, Appraisals(store: store))
+        let inspection = Inspection(settings, identity, server, Appraisals(store: store), probe)
         inspection.start(on: loop)
         loop.run()
-        return inspection.outcome ?? .unreachable("nothing came")
+        return inspection.outcome ?? .spoken(.unreachable("nothing came"))
     }
 }
 
 /// One such connection.
 private final class Inspection: Preamble {
-    private(set) var outcome: PeerInspector.Outcome?
+    private(set) var outcome: PeerInspector.Answer?
     private let settings: ExchangeSettings
     private let identity: ChannelIdentity
     private let server: Address
     private let appraisals: Appraisals
     private var exchange: Exchange?
+    /// What is asked of a server that speaks no exchange.
+    private var probe: ServerProbe?
+    private var isProbing = false
     private var link: InspectionLink?
     private var timer: LoopTimer?
 
     init(
         _ settings: ExchangeSettings, _ identity: ChannelIdentity, _ server: Address,
-        _ appraisals: Appraisals
+        _ appraisals: Appraisals, _ probe: ServerProbe?
     ) {
+        self.probe = probe
         self.appraisals = appraisals
         self.settings = settings
         self.identity = identity
@@ -103,6 +137,13 @@ private final class Inspection: Preamble {
     }
 
     func begin(_ link: Link, handshake: Handshake) {
+        if handshake.applicationProtocol != ChannelProtocol.attestedHTTP1 {
+            isProbing = true
+            let step = probe?.begin(handshake) { [unowned link] label in
+                link.export(label: label, context: [], count: 32)
+            }
+            return perform(step, link)
+        }
         let facts = ChannelFacts(
             channelID: handshake.channelID, role: .client, localSPKI: handshake.localKey,
             peerSPKI: handshake.peerKey,
@@ -115,11 +156,26 @@ private final class Inspection: Preamble {
     }
 
     func receive(_ bytes: [UInt8], on link: Link) {
+        if isProbing { return perform(probe?.receive(bytes), link) }
         exchange?.receive(bytes)
         proceed(link)
     }
 
-    func linkDidBreak(_ link: Link) {}
+    func linkDidBreak(_ link: Link) {
+        if isProbing, outcome == nil { perform(probe?.ended(), link) }
+    }
+
+    private func perform(_ step: ServerProbe.Step?, _ link: Link) {
+        guard outcome == nil else { return }
+        switch step {
+        case .send(let bytes): link.sendMessage(bytes)
+        case .wait: return
+        case .shown(let shown): end(.shown(shown), on: link.loop)
+        case .nothing(let found): end(.nothing(found), on: link.loop)
+        case .refused(let refusal): finish(.refused(refusal), on: link.loop)
+        case nil: finish(.unreachable("\(server): it speaks no exchange"), on: link.loop)
+        }
+    }
 
     /// Jobs run in place: nothing else is served here.
     private func proceed(_ link: Link) {
@@ -161,6 +217,10 @@ private final class Inspection: Preamble {
     }
 
     private func finish(_ outcome: PeerInspector.Outcome, on loop: EventLoop) {
+        end(.spoken(outcome), on: loop)
+    }
+
+    private func end(_ outcome: PeerInspector.Answer, on loop: EventLoop) {
         guard self.outcome == nil else { return }
         self.outcome = outcome
         exchange = nil
