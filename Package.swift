@@ -40,13 +40,15 @@ let package = Package(
         library(
             "CTSS2", pkgConfig: "tss2-esys tss2-mu tss2-tctildr tss2-rc", package: "libtss2-dev"),
 
+        library("CNGHTTP2", pkgConfig: "libnghttp2", package: "libnghttp2-dev"),
+
         .target(name: "CRecycler"),
 
         module("Bytes"),
         module("Loop", ["Bytes", "CUV"]),
         module("Keys", ["Bytes", "COpenSSL", "CLibXML2", "CZlib"]),
         module("TLS", ["Bytes", "Keys", "COpenSSL", "CRecycler"]),
-        module("HTTP", ["Bytes"]),
+        module("HTTP", ["Bytes", "CNGHTTP2"]),
         module("Streams", ["Bytes", "Loop", "TLS", "HTTP"]),
         module("RATS", ["Bytes"]),
         module("Attestation", ["Bytes", "RATS", "Keys", "CTSS2"]),

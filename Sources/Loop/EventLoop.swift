@@ -14,6 +14,10 @@ public final class EventLoop {
     private var starved: [Socket] = []
     private let starvation: UnsafeMutablePointer<uv_timer_t>
     private var isStarvationTimerRunning = false
+    private var followers: [LoopFollower] = []
+    // Both sides of the wait for events: what a timer asks for must not wait for one.
+    private let beforeWait: UnsafeMutablePointer<uv_prepare_t>
+    private let afterWait: UnsafeMutablePointer<uv_check_t>
 
     /// Makes a loop that lends at most `bufferCount` buffers of `BufferPool.bufferSize` bytes.
     public init(bufferCount: Int) {
@@ -23,6 +27,25 @@ public final class EventLoop {
         unsafe mailbox = Mailbox(loop: handle)
         unsafe starvation = .allocate(capacity: 1)
         unsafe uv_timer_init(handle, starvation)
+        unsafe beforeWait = .allocate(capacity: 1)
+        unsafe afterWait = .allocate(capacity: 1)
+        unsafe uv_prepare_init(handle, beforeWait)
+        unsafe uv_check_init(handle, afterWait)
+        unsafe beforeWait.pointee.data = Unmanaged.passUnretained(self).toOpaque()
+        unsafe afterWait.pointee.data = Unmanaged.passUnretained(self).toOpaque()
+        unsafe uv_prepare_start(beforeWait) { handle in
+            unsafe Unmanaged<EventLoop>.fromOpaque(handle!.pointee.data)
+                ._withUnsafeGuaranteedRef { $0.tellFollowers() }
+        }
+        unsafe uv_check_start(afterWait) { handle in
+            unsafe Unmanaged<EventLoop>.fromOpaque(handle!.pointee.data)
+                ._withUnsafeGuaranteedRef { $0.tellFollowers() }
+        }
+        // Neither keeps the loop alive.
+        unsafe uv_unref(
+            UnsafeMutableRawPointer(beforeWait).assumingMemoryBound(to: uv_handle_t.self))
+        unsafe uv_unref(
+            UnsafeMutableRawPointer(afterWait).assumingMemoryBound(to: uv_handle_t.self))
     }
 
     /// Milliseconds of the loop's clock, taken once per iteration.
@@ -34,12 +57,20 @@ public final class EventLoop {
     /// The mailbox keeps a loop alive until `Mailbox.close()`.
     public func run() {
         unsafe uv_run(handle, UV_RUN_DEFAULT)
-        unsafe uv_close(
-            UnsafeMutableRawPointer(starvation).assumingMemoryBound(to: uv_handle_t.self), nil)
+        unsafe EventLoop.close(starvation)
+        unsafe EventLoop.close(beforeWait)
+        unsafe EventLoop.close(afterWait)
         unsafe uv_run(handle, UV_RUN_DEFAULT)
         unsafe precondition(uv_loop_close(handle) == 0, "a handle was left open on its loop")
         unsafe starvation.deallocate()
+        unsafe beforeWait.deallocate()
+        unsafe afterWait.deallocate()
         unsafe handle.deallocate()
+    }
+
+    @unsafe private static func close<Handle>(_ handle: UnsafeMutablePointer<Handle>) {
+        unsafe uv_close(
+            UnsafeMutableRawPointer(handle).assumingMemoryBound(to: uv_handle_t.self), nil)
     }
 
     /// Runs one iteration, waiting for an event when `waiting`; for tests and measurements.
@@ -67,6 +98,27 @@ public final class EventLoop {
                 job.complete()
             })
         precondition(status == 0, "libuv's thread pool refused work")
+    }
+
+    // MARK: One pass per wake-up
+
+    /// Tells `follower` once, when all that the loop woke up for is done.
+    public func afterEvents(tell follower: LoopFollower) {
+        guard !follower.isWaiting else { return }
+        follower.isWaiting = true
+        followers.append(follower)
+    }
+
+    private func tellFollowers() {
+        guard !followers.isEmpty else { return }
+        var index = 0
+        // What one of them brings about for another is told in the same pass.
+        while index < followers.count {
+            followers[index].isWaiting = false
+            followers[index].eventsAreDone()
+            index += 1
+        }
+        followers.removeAll(keepingCapacity: true)
     }
 
     // MARK: Exhausted buffers

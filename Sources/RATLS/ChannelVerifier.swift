@@ -27,6 +27,14 @@ public struct ChannelVerifier: PeerVerifier {
 public enum ChannelProtocol {
     /// The exchange, then HTTP/1.1.
     public static let attestedHTTP1 = "ratel/1+http/1.1"
+    /// The exchange, then HTTP/2.
+    public static let attestedHTTP2 = "ratel/1+h2"
+    /// HTTP/2 without an exchange, for third-party callers.
+    public static let plainHTTP2 = "h2"
+    /// Whether connections of this protocol begin with the exchange.
+    public static func isAttested(_ name: String?) -> Bool {
+        name == attestedHTTP1 || name == attestedHTTP2
+    }
     /// HTTP/1.1 without an exchange, for third-party callers.
     public static let plainHTTP1 = "http/1.1"
 }

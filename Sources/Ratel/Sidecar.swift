@@ -14,7 +14,11 @@ public enum Sidecar {
         let attester = try settings.attester.make(logger)
         let verifier = ChannelVerifier(demandsCertificate: !policy.isAnonymous)
         let identity = try makeIdentity(
-            .server, [ChannelProtocol.attestedHTTP1, ChannelProtocol.plainHTTP1], verifier,
+            .server,
+            [
+                ChannelProtocol.attestedHTTP2, ChannelProtocol.attestedHTTP1,
+                ChannelProtocol.plainHTTP2, ChannelProtocol.plainHTTP1,
+            ], verifier,
             attester, settings.identity)
         let log = ChannelLog(logger: logger, accessLog: settings.logging.accessLog)
         let store = try settings.collateral.make(

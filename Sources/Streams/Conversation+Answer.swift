@@ -37,7 +37,7 @@ extension Conversation {
     /// Works off what is held, as far as the caller can take it.
     func processAnswer() {
         while stage == .exchanging, let buffer = answerHeld.take() {
-            guard downstream.isWritable else {
+            guard caller.isWritable else {
                 answerHeld = consume buffer
                 upstream?.pause()
                 return
@@ -82,13 +82,13 @@ extension Conversation {
         }
         // RFC 9110 section 15.2: never to an HTTP/1.0 client.
         guard request.clientMinorVersion == 1 else { return }
-        downstream.sendMessage(Forwarding.response(head, Forwarding.ResponseOptions()).serialise())
+        caller.sendHead(Forwarding.response(head, Forwarding.ResponseOptions()), hasBody: true)
     }
 
     private func beginAnswer(_ head: ResponseHead, with rest: consuming Buffer) {
         var options = Forwarding.ResponseOptions()
         options.clientMinorVersion = request.clientMinorVersion
-        options.dechunk = request.clientMinorVersion == 0
+        options.dechunk = request.clientMinorVersion == 0 || caller.isStream
         options.closing = request.wantsClose || closesSoon || clientEnded || !request.isComplete
         let forwarded = Forwarding.response(head, options)
         answer.status = head.status
@@ -98,23 +98,26 @@ extension Conversation {
         answer.closes = forwarded.wantsClose
         answer.isUpstreamReusable =
             !head.wantsClose && head.minorVersion == 1 && head.framing != .untilClose
-        let waited = downstream.now - request.started
+        let waited = caller.now - request.started
         answer.firstByte = waited
         metrics.firstByte.observe(waited)
         watch()
-        sendAnswerHead(forwarded.serialise(), with: rest)
+        if caller.isStream { return sendAnswerHeadAlone(forwarded, with: rest) }
+        sendAnswerHead(forwarded, with: rest)
+    }
+
+    private func sendAnswerHeadAlone(_ head: ResponseHead, with rest: consuming Buffer) {
+        caller.sendHead(head, hasBody: !answer.body.isFinished)
+        if rest.isEmpty, answer.body.isFinished { return completeAnswer() }
+        if !rest.isEmpty { answerHeld = consume rest }
     }
 
     /// Sends the head, with the body bytes that came with it in the same record when they fit.
-    private func sendAnswerHead(_ head: [UInt8], with rest: consuming Buffer) {
+    private func sendAnswerHead(_ forwarded: ResponseHead, with rest: consuming Buffer) {
+        let head = forwarded.serialise()
         guard head.count + rest.count <= BufferPool.plaintextSize, !answer.dechunks,
-            var out = downstream.lendBuffer()
-        else {
-            downstream.sendMessage(head)
-            if rest.isEmpty, answer.body.isFinished { return completeAnswer() }
-            if !rest.isEmpty { answerHeld = consume rest }
-            return
-        }
+            var out = caller.lendBuffer()
+        else { return sendAnswerHeadAlone(forwarded, with: rest) }
         _ = out.append(head.span)
         do {
             let skim = try answer.body.skim(rest.bytes)
@@ -129,7 +132,7 @@ extension Conversation {
     /// Passes body bytes on as they came, framing and all: the path of every token.
     func relayAnswer(_ bytes: consuming Buffer) {
         var buffer = bytes
-        guard downstream.isWritable else {
+        guard caller.isWritable else {
             answerHeld = consume buffer
             upstream?.pause()
             return
@@ -151,14 +154,14 @@ extension Conversation {
 
     @inline(__always)
     private func sendAnswer(_ buffer: consuming Buffer, bodyBytes: Int) {
-        lastProgress = downstream.now
+        lastProgress = caller.now
         answer.bytes &+= UInt64(bodyBytes)
         metrics.responseBytes.add(bodyBytes)
         metrics.responseReads.add(1)
-        switch downstream.send(buffer) {
+        switch caller.send(buffer) {
         case .sent: break
         case .pending: if !answer.body.isFinished { upstream?.pause() }
-        case .failed(let error): return downstream.end(.socket(error))
+        case .failed(let error): return caller.end(.socket(error))
         }
         if answer.body.isFinished { completeAnswer() }
     }
@@ -243,7 +246,7 @@ extension Conversation {
             }
         }
         finishSummary(nil)
-        if closes || clientEnded { return closeGently() }
+        if closes || clientEnded || caller.isStream { return closeGently() }
         nextRequest()
     }
 
@@ -262,8 +265,8 @@ extension Conversation {
         answerHeld = nil
         dropUpstream()
         watch()
-        downstream.finish()
-        downstream.resume()
+        caller.finish()
+        caller.resume()
     }
 
     /// Ends everything without a terminator, so that nobody takes a part for the whole.
@@ -271,7 +274,7 @@ extension Conversation {
         finishSummary(failure)
         stage = .closing
         dropUpstream()
-        downstream.end(.refused(failure))
+        caller.end(.refused(failure))
     }
 
     // MARK: Answers of this side
@@ -292,15 +295,16 @@ extension Conversation {
         let closes = request.wantsClose || !request.isComplete || closesSoon || clientEnded
         answer.status = status
         answer.isHeadSent = true
-        answer.firstByte = downstream.now - request.started
-        var message = ResponseHead.own(
-            status: status, contentType: contentType, length: body.count, closes: closes
-        ).serialise()
-        if request.method != "HEAD" { message += body }
-        downstream.sendMessage(message)
+        answer.firstByte = caller.now - request.started
+        let hasBody = request.method != "HEAD" && !body.isEmpty
+        caller.sendHead(
+            ResponseHead.own(
+                status: status, contentType: contentType, length: body.count, closes: closes),
+            hasBody: hasBody)
+        if hasBody { caller.sendOwnBody(body) }
         finishSummary(failure)
         guard stage != .closed else { return }
-        if closes { closeGently() } else { nextRequest() }
+        if closes || caller.isStream { closeGently() } else { nextRequest() }
     }
 
     func finishSummary(_ failure: Failure?) {
@@ -314,7 +318,7 @@ extension Conversation {
         summary.requestBytes = request.bytes
         summary.responseBytes = answer.bytes
         summary.firstByte = answer.firstByte
-        summary.duration = downstream.now - request.started
+        summary.duration = caller.now - request.started
         summary.failure = failure
         handler.finished(summary)
     }

@@ -19,12 +19,12 @@ extension Conversation {
         if !request.isComplete, held != nil, link.isWritable { relayHeldRequest() }
         guard stage == .exchanging else { return }
         if request.isComplete { requestDidComplete() }
-        if held == nil, link.isWritable { downstream.resume() }
+        if held == nil, link.isWritable { caller.resume() }
     }
 
     private func sendRequestHead(to link: Upstream) -> Bool {
         guard request.forwarded.count <= BufferPool.plaintextSize,
-            var out = downstream.lendBuffer()
+            var out = caller.lendBuffer()
         else {
             link.sendMessage(request.forwarded)
             return true
@@ -61,7 +61,7 @@ extension Conversation {
         var buffer = bytes
         guard let lent, lent.with({ $0.isWritable }) else {
             held = consume buffer
-            return downstream.pause()
+            return caller.pause()
         }
         do throws(HTTPRefusal) {
             let skim = try request.body.skim(buffer.bytes)
@@ -69,7 +69,7 @@ extension Conversation {
                 keepPipelined(buffer.bytes.extracting(skim.consumed..<buffer.count))
                 buffer.truncate(to: skim.consumed)
                 // What comes next belongs behind it, and there is room for one buffer only.
-                downstream.pause()
+                caller.pause()
             }
             noteRequest(bytes: skim.consumed, finished: skim.finished)
         } catch {
@@ -79,7 +79,7 @@ extension Conversation {
         lent.with(buffer) { outcome = $0.send($1) }
         switch outcome {
         case .sent: break
-        case .pending: downstream.pause()
+        case .pending: caller.pause()
         case .failed(let error): return sendingFailed(error)
         }
         if request.isComplete { requestDidComplete() }
@@ -92,14 +92,14 @@ extension Conversation {
     }
 
     private func noteRequest(bytes: Int, finished: Bool) {
-        lastProgress = downstream.now
+        lastProgress = caller.now
         request.bytes &+= UInt64(bytes)
         metrics.requestBytes.add(bytes)
         request.isComplete = finished
     }
 
     private func keepPipelined(_ bytes: Span<UInt8>) {
-        guard var rest = downstream.lendBuffer() else {
+        guard var rest = caller.lendBuffer() else {
             // The next request is lost; the caller is told by the close and sends it again.
             request.wantsClose = true
             return
@@ -113,14 +113,14 @@ extension Conversation {
         if clientEnded { upstream?.finish() }
         if answer.isHeadSent, answer.body.isFinished { return }
         // Reading goes on so that the caller's close is noticed.
-        if held == nil, upstream?.isWritable == true { downstream.resume() }
+        if held == nil, upstream?.isWritable == true { caller.resume() }
     }
 
     func upstreamDidBecomeWritable() {
-        lastProgress = downstream.now
+        lastProgress = caller.now
         if stage == .exchanging, !request.isComplete, held != nil { relayHeldRequest() }
         if stage == .exchanging, held == nil || !request.isComplete, upstream?.isWritable == true {
-            downstream.resume()
+            caller.resume()
         }
     }
 

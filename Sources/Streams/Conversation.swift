@@ -5,7 +5,7 @@ internal import Loop
 /// One caller's connection and the requests on it, one after the other, each with its upstream.
 ///
 /// The request flows `clientDidReceive` → `relayRequest` → upstream; the answer flows
-/// `upstreamDidReceive` → `relayAnswer` → downstream. Either side that cannot take more pauses the
+/// `upstreamDidReceive` → `relayAnswer` → caller. Either side that cannot take more pauses the
 /// other, so at most one buffer waits per direction.
 final class Conversation {
     /// Where the connection stands between two requests.
@@ -21,7 +21,7 @@ final class Conversation {
         case closed
     }
 
-    let downstream: Downstream
+    let caller: CallerSide
     let handler: any RequestHandler
     let budgets: Budgets
     let limits: HTTPLimits
@@ -43,7 +43,7 @@ final class Conversation {
     var answerHeld: Buffer?
     var isDraining = false
     /// No request follows the present one.
-    var closesSoon: Bool { isDraining || downstream.remainingLife == 0 }
+    var closesSoon: Bool { isDraining || caller.remainingLife == 0 }
     /// The caller closed its sending side; the answer still goes out.
     var clientEnded = false
     /// The loop's time when a byte last moved.
@@ -51,17 +51,17 @@ final class Conversation {
     private var timer: LoopTimer?
     private var isAdvancing = false
 
-    init(downstream: Downstream, handler: any RequestHandler) {
-        self.downstream = downstream
+    init(caller: CallerSide, handler: any RequestHandler) {
+        self.caller = caller
         self.handler = handler
-        budgets = downstream.service.budgets
-        limits = downstream.service.limits
-        metrics = downstream.service.metrics
-        lastProgress = downstream.now
+        budgets = caller.service.budgets
+        limits = caller.service.limits
+        metrics = caller.service.metrics
+        lastProgress = caller.now
     }
 
     func begin() {
-        timer = LoopTimer(on: downstream.loop) { [unowned self] in self.checkBudget() }
+        timer = LoopTimer(on: caller.loop) { [unowned self] in self.checkBudget() }
         watch()
     }
 
@@ -78,7 +78,7 @@ final class Conversation {
             // caller, so that there is never a second one.
             guard held == nil else { return abort(.clientLeft) }
             held = consume buffer
-            downstream.pause()
+            caller.pause()
         case .closing, .closed:
             break
         }
@@ -87,7 +87,7 @@ final class Conversation {
     func clientDidEnd() {
         switch stage {
         case .head, .closing, .closed:
-            downstream.end(nil)
+            caller.end(nil)
         case .connecting, .exchanging:
             guard request.isComplete else { return abort(.clientLeft) }
             // Whether a half-closed caller still wants its answer is the backend's to decide, as
@@ -98,10 +98,10 @@ final class Conversation {
     }
 
     func clientDidBecomeWritable() {
-        lastProgress = downstream.now
+        lastProgress = caller.now
         if stage == .head { return advance() }
         if answerHeld != nil { processAnswer() }
-        if downstream.isWritable { upstream?.resume() }
+        if caller.isWritable { upstream?.resume() }
     }
 
     /// The link is closing: nothing can be sent any more.
@@ -157,11 +157,11 @@ final class Conversation {
         isAdvancing = true
         defer { isAdvancing = false }
         // A caller that does not read its answers gets no further request in.
-        while stage == .head, downstream.isWritable, let buffer = held.take() {
+        while stage == .head, caller.isWritable, let buffer = held.take() {
             guard takeHead(buffer) else { break }
         }
         guard stage == .head else { return }
-        if downstream.isWritable || held == nil { downstream.resume() } else { downstream.pause() }
+        if caller.isWritable || held == nil { caller.resume() } else { caller.pause() }
     }
 
     private func takeHead(_ bytes: consuming Buffer) -> Bool {
@@ -178,14 +178,14 @@ final class Conversation {
         } catch {
             request = RequestProgress()
             request.wantsClose = true
-            request.started = downstream.now
+            request.started = caller.now
             fail(Failure(error))
             return true
         }
     }
 
     private func beginRequest(_ head: RequestHead) {
-        request = RequestProgress(head, now: downstream.now)
+        request = RequestProgress(head, now: caller.now)
         answer = AnswerProgress()
         metrics.requests.add(1)
         metrics.openStreams.add(1)
@@ -198,7 +198,7 @@ final class Conversation {
         case .forward(let forwarded, let pool):
             request.forwarded = forwarded.serialise()
             stage = .connecting
-            downstream.pause()
+            caller.pause()
             watch()
             lastPool = pool
             pool.acquire(for: self)
@@ -209,7 +209,7 @@ final class Conversation {
 
     /// Starts the budget of the present stage anew.
     func watch() {
-        lastProgress = downstream.now
+        lastProgress = caller.now
         guard let limit = budget else {
             timer?.stop()
             return
@@ -221,8 +221,8 @@ final class Conversation {
         switch stage {
         case .head where held == nil:
             // The first request is what the caller was admitted for, however short its admission.
-            answer.isHeadSent ? min(budgets.idle, downstream.remainingLife) : budgets.idle
-        case .head: downstream.isWritable ? budgets.requestHead : budgets.gap
+            answer.isHeadSent ? min(budgets.idle, caller.remainingLife) : budgets.idle
+        case .head: caller.isWritable ? budgets.requestHead : budgets.gap
         case .connecting, .closed: nil
         case .exchanging:
             if !request.isComplete {
@@ -238,13 +238,13 @@ final class Conversation {
 
     private func checkBudget() {
         guard let limit = budget else { return }
-        if stage == .closing, downstream.isWriting, downstream.now - lastProgress < budgets.gap {
+        if stage == .closing, caller.isWriting, caller.now - lastProgress < budgets.gap {
             // A slow reader is still taking its answer.
             timer?.start(after: limit)
             return
         }
         // Progress does not touch the timer; it only moves the time that this compares with.
-        let waited = downstream.now - lastProgress
+        let waited = caller.now - lastProgress
         if waited < limit {
             timer?.start(after: limit - waited)
             return
@@ -255,7 +255,7 @@ final class Conversation {
         case .exchanging where !request.isComplete && !answer.isHeadSent: fail(.slowBody)
         case .exchanging where !answer.isHeadSent: fail(.slowUpstream(budgets.firstByte))
         case .exchanging: abort(.stalled(budgets.gap))
-        case .closing: downstream.end(nil)
+        case .closing: caller.end(nil)
         case .connecting, .closed: break
         }
     }

@@ -16,6 +16,8 @@ public final class Downstream: Link {
     /// Made when the link opens, gone when it closes; `borrowed` is the same, uncounted.
     private var conversation: Conversation?
     private var borrowed: Borrowed<Conversation>?
+    /// In place of it where the caller speaks HTTP/2.
+    private var multiplexed: HTTP2Connection?
     private var opening: LoopTimer?
     private var broken: LinkError?
 
@@ -47,9 +49,15 @@ public final class Downstream: Link {
             opening?.close()
             opening = nil
         }
-        let handler: any RequestHandler =
+        let makeHandler: () -> any RequestHandler = { [unowned self] in
             if let refusal { RefusingHandler(refusal) } else { service.makeHandler(for: self) }
-        let conversation = Conversation(downstream: self, handler: handler)
+        }
+        if speaksHTTP2 {
+            let connection = HTTP2Connection(downstream: self, makeHandler: makeHandler)
+            multiplexed = connection
+            return connection.begin()
+        }
+        let conversation = Conversation(caller: .connection(self), handler: makeHandler())
         self.conversation = conversation
         borrowed = Borrowed(conversation)
         // It hears its refusal once.
@@ -58,21 +66,32 @@ public final class Downstream: Link {
     }
 
     public override func didReceive(_ plaintext: consuming Buffer) {
-        borrowed?.with(plaintext) { $0.clientDidReceive($1) }
+        guard let borrowed else {
+            multiplexed?.didReceive(plaintext)
+            return
+        }
+        borrowed.with(plaintext) { $0.clientDidReceive($1) }
     }
 
     public override func didReceiveEnd() {
+        if multiplexed != nil { return end(nil) }
         conversation?.clientDidEnd()
     }
 
     public override func didBecomeWritable() {
-        borrowed?.with { $0.clientDidBecomeWritable() }
+        guard let borrowed else {
+            multiplexed?.flush()
+            return
+        }
+        borrowed.with { $0.clientDidBecomeWritable() }
     }
 
     /// A caller whose TLS failed is still read from for a moment: closing at once could reset the
     /// alert away that tells it why.
     public override func didBreak(_ error: LinkError) {
-        guard case .tls = error, broken == nil, !isClosing, conversation == nil else {
+        guard case .tls = error, broken == nil, !isClosing, conversation == nil,
+            multiplexed == nil
+        else {
             return end(broken ?? error)
         }
         broken = error
@@ -82,6 +101,7 @@ public final class Downstream: Link {
     }
 
     func drain() {
+        if let multiplexed { return multiplexed.drain() }
         guard let conversation else { return end(nil) }
         conversation.drain()
     }
@@ -97,6 +117,7 @@ public final class Downstream: Link {
         opening?.close()
         opening = nil
         conversation?.clientDidClose(error)
+        multiplexed?.clientDidClose(error)
         service.ended(self, error)
         listener.forget(self)
     }
@@ -105,6 +126,7 @@ public final class Downstream: Link {
         super.didClose()
         borrowed = nil
         conversation = nil
+        multiplexed = nil
     }
 }
 

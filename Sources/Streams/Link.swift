@@ -14,6 +14,13 @@ open class Link: Socket {
 
     /// Where it stands.
     public private(set) final var phase = Phase.connecting
+    /// What ALPN chose; nil without TLS, or where it chose nothing.
+    public private(set) final var applicationProtocol: String?
+    /// Whether the peer speaks HTTP/2 once the link is open.
+    final var speaksHTTP2: Bool {
+        guard let name = applicationProtocol else { return false }
+        return name == "h2" || name.hasSuffix("+h2")
+    }
     /// Whether the consumer asked for no more plaintext.
     public private(set) final var isPaused = false
 
@@ -40,6 +47,7 @@ open class Link: Socket {
     final var hasFinished = false
     final var didPeerEnd = false
     final var isPumping = false
+    private final var awaitsWritability = false
 
     /// When, on the loop's clock, the peer's admission ends: no request begins after it.
     public final var expiresAt: UInt64?
@@ -147,7 +155,18 @@ open class Link: Socket {
             }
         }
         if isClosing { return }
+        if awaitsWritability {
+            awaitsWritability = false
+            if isWritable { didBecomeWritable() }
+            if isClosing { return }
+        }
         if phase == .handshaking { continueHandshake() } else { pump() }
+    }
+
+    /// Calls `didBecomeWritable` once there are buffers again.
+    final func awaitWritability() {
+        awaitsWritability = true
+        awaitBuffers()
     }
 
     // MARK: Receiving
@@ -210,6 +229,7 @@ open class Link: Socket {
             case .failed(let error): return breakOff(.tls(error))
             case .complete(let handshake):
                 phase = .preamble
+                applicationProtocol = handshake.applicationProtocol
                 preamble?.begin(self, handshake: handshake)
                 if !isClosing { pump() }
                 return

@@ -28,7 +28,7 @@ final class ChannelPreamble: Preamble {
 
     func begin(_ link: Link, handshake: Handshake) {
         channel.log.handshakes.add(1)
-        guard handshake.applicationProtocol == ChannelProtocol.attestedHTTP1 else {
+        guard ChannelProtocol.isAttested(handshake.applicationProtocol) else {
             return beginWithoutExchange(link, handshake)
         }
         let facts = ChannelFacts(

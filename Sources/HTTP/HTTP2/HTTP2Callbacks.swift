@@ -1,0 +1,131 @@
+internal import CNGHTTP2
+
+/// The C edge of `HTTP2Session`: what nghttp2 calls, and how it is told of the object.
+@safe
+final class HTTP2Callbacks: @unchecked Sendable {
+    static let shared = HTTP2Callbacks()
+
+    // Neither changes once it is made.
+    private let callbacks: OpaquePointer
+    private let options: OpaquePointer
+
+    private init() {
+        var made: OpaquePointer?
+        unsafe nghttp2_session_callbacks_new(&made)
+        var option: OpaquePointer?
+        unsafe nghttp2_option_new(&option)
+        guard let made = unsafe made, let option = unsafe option else {
+            fatalError("out of memory")
+        }
+        unsafe callbacks = made
+        unsafe options = option
+        // Windows are opened as bodies are used, so that a slow backend is felt by the caller.
+        unsafe nghttp2_option_set_no_auto_window_update(options, 1)
+        unsafe HTTP2Callbacks.set(callbacks)
+    }
+
+    @unsafe func makeServer(_ session: inout OpaquePointer?) {
+        unsafe nghttp2_session_server_new2(&session, callbacks, nil, options)
+    }
+
+    /// Asks `HTTP2Session.available` for the body of an answer.
+    @unsafe static var provider: nghttp2_data_provider {
+        var provider = unsafe nghttp2_data_provider()
+        unsafe provider.read_callback = { _, stream, _, length, flags, _, context in
+            unsafe HTTP2Callbacks.session(context) { session in
+                let (count, isLast) = session.available(stream: stream)
+                let room = session.room &- HTTP2Callbacks.frameHead
+                // A record that is full goes out first; then this is asked again.
+                guard room > 0 else { return Int(NGHTTP2_ERR_PAUSE.rawValue) }
+                let taken = min(count, Int(length), room)
+                if taken == 0 && !isLast { return Int(NGHTTP2_ERR_DEFERRED.rawValue) }
+                unsafe flags!.pointee |= NGHTTP2_DATA_FLAG_NO_COPY.rawValue
+                if isLast && taken == count {
+                    unsafe flags!.pointee |= NGHTTP2_DATA_FLAG_EOF.rawValue
+                }
+                return taken
+            }
+        }
+        return unsafe provider
+    }
+
+    private static let frameHead = 9
+
+    @unsafe static func attach(_ object: HTTP2Session, to session: OpaquePointer) {
+        unsafe nghttp2_session_set_user_data(
+            session, Unmanaged.passUnretained(object).toOpaque())
+    }
+
+    @unsafe @inline(__always)
+    static func session<Result>(
+        _ context: UnsafeMutableRawPointer?, _ body: (HTTP2Session) -> Result
+    ) -> Result {
+        unsafe Unmanaged<HTTP2Session>.fromOpaque(context!)._withUnsafeGuaranteedRef(body)
+    }
+
+    @unsafe private static func span(
+        _ pointer: UnsafePointer<UInt8>?, _ count: Int
+    ) -> UnsafeBufferPointer<UInt8> {
+        unsafe UnsafeBufferPointer(start: pointer, count: count)
+    }
+
+    @unsafe private static func set(_ callbacks: OpaquePointer) {
+        unsafe nghttp2_session_callbacks_set_send_callback(callbacks) {
+            _, data, count, _, context in
+            let bytes = unsafe HTTP2Callbacks.span(data, count)
+            let isSent = unsafe HTTP2Callbacks.session(context) { unsafe $0.send(bytes.span) }
+            return isSent ? count : Int(NGHTTP2_ERR_WOULDBLOCK.rawValue)
+        }
+        unsafe nghttp2_session_callbacks_set_send_data_callback(callbacks) {
+            _, frame, head, count, _, context in
+            let bytes = unsafe HTTP2Callbacks.span(head, HTTP2Callbacks.frameHead)
+            let stream = unsafe frame!.pointee.hd.stream_id
+            let isSent = unsafe HTTP2Callbacks.session(context) {
+                unsafe $0.sendData(bytes.span, count, stream: stream)
+            }
+            return isSent ? 0 : NGHTTP2_ERR_WOULDBLOCK.rawValue
+        }
+        unsafe nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks) { _, _, context in
+            unsafe HTTP2Callbacks.session(context) { $0.beganHead() }
+            return 0
+        }
+        unsafe nghttp2_session_callbacks_set_on_header_callback(callbacks) {
+            _, _, name, nameCount, value, valueCount, _, context in
+            let (name, value) = unsafe (
+                HTTP2Callbacks.span(name, nameCount), HTTP2Callbacks.span(value, valueCount)
+            )
+            let fits = unsafe HTTP2Callbacks.session(context) {
+                unsafe $0.received(name: name.span, value: value.span)
+            }
+            return fits ? 0 : NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE.rawValue
+        }
+        unsafe nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks) {
+            _, frame, context in
+            let head = unsafe frame!.pointee.hd
+            let isHeaders = head.type == UInt8(NGHTTP2_HEADERS.rawValue)
+            let isRequest =
+                unsafe isHeaders
+                && frame!.pointee.headers.cat == NGHTTP2_HCAT_REQUEST
+            let isStream = isHeaders || head.type == UInt8(NGHTTP2_DATA.rawValue)
+            let ends = isStream && head.flags & UInt8(NGHTTP2_FLAG_END_STREAM.rawValue) != 0
+            unsafe HTTP2Callbacks.session(context) {
+                $0.receivedFrame(
+                    head.type, stream: head.stream_id, isRequest: isRequest, endsStream: ends)
+            }
+            return 0
+        }
+        unsafe nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks) {
+            _, _, stream, data, count, context in
+            let bytes = unsafe HTTP2Callbacks.span(data, count)
+            unsafe HTTP2Callbacks.session(context) {
+                unsafe $0.receivedData(bytes.span, stream: stream)
+            }
+            return 0
+        }
+        unsafe nghttp2_session_callbacks_set_on_stream_close_callback(callbacks) {
+            _, stream, code, context in
+            unsafe HTTP2Callbacks.session(context) { $0.closed(stream: stream, code: code) }
+            return 0
+        }
+    }
+}
