@@ -214,7 +214,7 @@ def test_application_bytes_before_the_exchange_reach_nobody(context):
 def test_other_protocols_and_versions_are_refused(context):
     with Mutual(context) as mutual, watched(context) as heard:
         certificate = mutual.certificate()
-        answer = ask(mutual.serve_port, certificate=certificate, protocols=["h2"])
+        answer = ask(mutual.serve_port, certificate=certificate, protocols=["h3"])
         assert b"NO_APPLICATION_PROTOCOL" in answer.upper().replace(b" ", b"_"), answer
         answer = ask(mutual.serve_port, certificate=certificate, version=ssl.TLSVersion.TLSv1_2)
         assert b"PROTOCOL_VERSION" in answer.upper().replace(b" ", b"_"), answer

@@ -2,10 +2,10 @@
 public struct HTTP2Limits: Sendable {
     /// Streams open at once: what one inference server runs for one caller, twice over.
     public var maximumStreams: UInt32 = 256
-    /// Bytes of a header list with 32 for each field (section 6.5.2): a head of HTTP/1.1 has 16 KiB.
+    /// Bytes of a header list with 32 for each field (section 6.5.2): as a head of HTTP/1.1.
     public var maximumHeaderList: UInt32 = 16 * 1024
     /// Bytes that a caller may send on one stream before they are used: a prompt of 40,000 tokens
-    /// without waiting for a round trip.
+    /// without a wait for a round trip.
     public var streamWindow: Int32 = 256 * 1024
     /// The same for the whole connection, so that 256 callers cannot make this side hold 64 MiB.
     public var connectionWindow: Int32 = 1 << 20
@@ -13,8 +13,8 @@ public struct HTTP2Limits: Sendable {
     /// caller that leaves closes some streams at once, and goes on.
     public var resetsPerSecond: UInt64 = 100
     public var resetBurst: UInt64 = 1_000
-    /// Frames that carry no stream forward (SETTINGS, PING, PRIORITY, empty DATA, WINDOW_UPDATE) for
-    /// each that does, after the first thousand: CVE-2019-9512 and others of that year.
+    /// Frames that carry no stream forward (SETTINGS, PING, PRIORITY, WINDOW_UPDATE) for each that
+    /// does, after the first thousand: CVE-2019-9512 and others of that year.
     public var idleFramesPerUsefulFrame = 16
     public var idleFrameBurst = 1_000
     /// Bytes between two whole frames: a header block of the largest list, uncompressed, twice over
