@@ -14,7 +14,7 @@ public final class EventLoop {
     private var starved: [Socket] = []
     private let starvation: UnsafeMutablePointer<uv_timer_t>
     private var isStarvationTimerRunning = false
-    private var followers: [LoopFollower] = []
+    private var followers: [Borrowed<LoopFollower>?] = []
     // Both sides of the wait for events: what a timer asks for must not wait for one.
     private let beforeWait: UnsafeMutablePointer<uv_prepare_t>
     private let afterWait: UnsafeMutablePointer<uv_check_t>
@@ -103,10 +103,19 @@ public final class EventLoop {
     // MARK: One pass per wake-up
 
     /// Tells `follower` once, when all that the loop woke up for is done.
+    ///
+    /// It is not kept alive: who goes before that calls `forget`.
     public func afterEvents(tell follower: LoopFollower) {
-        guard !follower.isWaiting else { return }
-        follower.isWaiting = true
-        followers.append(follower)
+        guard follower.place < 0 else { return }
+        follower.place = followers.count
+        followers.append(Borrowed(follower))
+    }
+
+    /// Does not tell `follower` after all.
+    public func forget(_ follower: LoopFollower) {
+        guard follower.place >= 0 else { return }
+        followers[follower.place] = nil
+        follower.place = -1
     }
 
     private func tellFollowers() {
@@ -114,8 +123,10 @@ public final class EventLoop {
         var index = 0
         // What one of them brings about for another is told in the same pass.
         while index < followers.count {
-            followers[index].isWaiting = false
-            followers[index].eventsAreDone()
+            followers[index]?.with { follower in
+                follower.place = -1
+                follower.eventsAreDone()
+            }
             index += 1
         }
         followers.removeAll(keepingCapacity: true)

@@ -40,7 +40,12 @@ enum CallerSide {
         }
     }
 
-    @inline(__always) var now: UInt64 { link.now }
+    @inline(__always) var now: UInt64 {
+        switch self {
+        case .connection(let link): link.now
+        case .stream(let stream): stream.now
+        }
+    }
     var loop: EventLoop { link.loop }
     var remainingLife: UInt64 { link.remainingLife }
 

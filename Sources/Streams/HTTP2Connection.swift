@@ -11,7 +11,10 @@ final class HTTP2Connection: HTTP2Session {
     private let lent: Borrowed<Downstream>
     private var streams: [Int32: HTTP2Stream] = [:]
     private let makeHandler: () -> any RequestHandler
-    private var flusher: Flusher?
+    private var flusher: Flusher? {
+        didSet { follower = flusher.map { Borrowed($0) } }
+    }
+    private var follower: Borrowed<Flusher>?
     private var idleTimer: LoopTimer?
     private var writable: [HTTP2Stream] = []
     private var retrying: [HTTP2Stream] = []
@@ -30,11 +33,7 @@ final class HTTP2Connection: HTTP2Session {
             super.init()
         }
 
-        var isOver = false
-
-        override func eventsAreDone() {
-            if !isOver { connection.with { $0.flush() } }
-        }
+        override func eventsAreDone() { connection.with { $0.flush() } }
     }
 
     init(downstream: Downstream, makeHandler: @escaping () -> any RequestHandler) {
@@ -43,7 +42,9 @@ final class HTTP2Connection: HTTP2Session {
         super.init()
     }
 
-    @inline(__always) var downstream: Downstream { lent.object }
+    /// Counted; for paths that are not hot.
+    var downstream: Downstream { lent.object }
+    @inline(__always) var now: UInt64 { lent.with { $0.now } }
 
     func begin() {
         flusher = Flusher(self)
@@ -103,15 +104,8 @@ final class HTTP2Connection: HTTP2Session {
     /// Sends at the end of this pass of the loop.
     @inline(__always)
     func schedule() {
-        if let flusher { downstream.loop.afterEvents(tell: flusher) }
-    }
-
-    override func available(stream id: Int32) -> (count: Int, isLast: Bool) {
-        streams[id]?.available ?? (0, true)
-    }
-
-    override func take(stream id: Int32, _ count: Int, into output: inout Buffer) {
-        streams[id]?.take(count, into: &output)
+        guard let follower else { return }
+        follower.with { follower in lent.with { $0.loop.afterEvents(tell: follower) } }
     }
 
     func becameWritable(_ stream: HTTP2Stream) { writable.append(stream) }
@@ -119,38 +113,44 @@ final class HTTP2Connection: HTTP2Session {
     func stopRequest(_ stream: HTTP2Stream) { stopped.append(stream.id) }
 
     func flush() {
-        guard !downstream.isClosing else { return }
-        retryDeliveries()
-        while !downstream.isClosing, downstream.isWritable, wantsToSend {
-            guard let record = downstream.lendBuffer() else {
-                downstream.awaitWritability()
+        lent.with { flush(to: $0) }
+    }
+
+    private func flush(to link: Downstream) {
+        guard !link.isClosing else { return }
+        if !retrying.isEmpty { retryDeliveries() }
+        while !link.isClosing, link.isWritable, wantsToSend {
+            guard let record = link.lendBuffer() else {
+                link.awaitWritability()
                 break
             }
             do throws(HTTP2Error) {
                 let filled = try fill(record)
                 if filled.isEmpty { break }
-                if case .failed(let error) = downstream.send(filled) {
-                    return downstream.end(.socket(error))
+                if case .failed(let error) = link.send(filled) {
+                    return link.end(.socket(error))
                 }
             } catch {
-                return downstream.end(.refused(.badFrames(error)))
+                return link.end(.refused(.badFrames(error)))
             }
-            for id in stopped { reset(stream: id, code: HTTP2Error.noError) }
-            stopped = []
-            tellWritable()
+            if !stopped.isEmpty { stopRequests() }
+            if !writable.isEmpty { tellWritable() }
         }
-        if isDraining, streams.isEmpty, !wantsToSend, !downstream.isClosing { endInOrder() }
+        if isDraining, streams.isEmpty, !wantsToSend, !link.isClosing { endInOrder() }
+    }
+
+    private func stopRequests() {
+        for id in stopped { reset(stream: id, code: HTTP2Error.noError) }
+        stopped = []
     }
 
     private func tellWritable() {
-        guard !writable.isEmpty else { return }
         let told = writable
         writable = []
         for stream in told { stream.becameWritable() }
     }
 
     private func retryDeliveries() {
-        guard !retrying.isEmpty else { return }
         let again = retrying
         retrying = []
         for stream in again { stream.retry() }
@@ -181,7 +181,7 @@ final class HTTP2Connection: HTTP2Session {
 
     /// The link is closing.
     func clientDidClose(_ error: LinkError?) {
-        flusher?.isOver = true
+        if let flusher { downstream.loop.forget(flusher) }
         flusher = nil
         idleTimer?.close()
         idleTimer = nil

@@ -6,7 +6,7 @@ internal import Loop
 ///
 /// The request is handed to the conversation as HTTP/1.1 would bring it, body framing included; the
 /// answer's bytes wait here, at most two buffers, until the connection writes them into a record.
-final class HTTP2Stream {
+final class HTTP2Stream: HTTP2Body {
     let id: Int32
     /// The connection outlives its streams: it forgets them before it goes.
     private let lent: Borrowed<HTTP2Connection>
@@ -40,9 +40,13 @@ final class HTTP2Stream {
         lent = Borrowed(connection)
         self.isChunked = isChunked
         isRequestEnded = !hasBody
+        super.init()
     }
 
-    @inline(__always) var connection: HTTP2Connection { lent.object }
+    /// Counted; for paths that are not hot.
+    var connection: HTTP2Connection { lent.object }
+
+    @inline(__always) var now: UInt64 { lent.with { $0.now } }
 
     // MARK: The request
 
@@ -128,7 +132,7 @@ final class HTTP2Stream {
         } else {
             isHeadSent = true
             if !hasBody { isAnswerEnded = true }
-            connection.respond(stream: id, head, hasBody: hasBody)
+            connection.respond(stream: id, head, hasBody ? self : nil)
         }
         connection.schedule()
     }
@@ -175,18 +179,18 @@ final class HTTP2Stream {
     }
 
     private func tellMore() {
-        connection.hasMore(stream: id)
-        connection.schedule()
+        lent.with {
+            $0.hasMore(stream: id)
+            $0.schedule()
+        }
     }
 
-    @inline(__always)
-    var available: (count: Int, isLast: Bool) {
+    override func available() -> (count: Int, isLast: Bool) {
         let count = ownUsed < own.count ? own.count - ownUsed : (output?.count ?? 0)
         return (count, isAnswerEnded && queued == nil)
     }
 
-    @inline(__always)
-    func take(_ count: Int, into record: inout Buffer) {
+    override func take(_ count: Int, into record: inout Buffer) {
         if ownUsed < own.count {
             _ = record.append(own.span.extracting(ownUsed..<ownUsed + count))
             ownUsed += count

@@ -31,9 +31,9 @@ final class HTTP2Callbacks: @unchecked Sendable {
     /// Asks `HTTP2Session.available` for the body of an answer.
     @unsafe static var provider: nghttp2_data_provider {
         var provider = unsafe nghttp2_data_provider()
-        unsafe provider.read_callback = { _, stream, _, length, flags, _, context in
+        unsafe provider.read_callback = { _, _, _, length, flags, source, context in
             unsafe HTTP2Callbacks.session(context) { session in
-                let (count, isLast) = session.available(stream: stream)
+                let (count, isLast) = unsafe HTTP2Callbacks.body(source) { $0.available() }
                 let room = session.room &- HTTP2Callbacks.frameHead
                 // A record that is full goes out first; then this is asked again.
                 guard room > 0 else { return Int(NGHTTP2_ERR_PAUSE.rawValue) }
@@ -63,6 +63,13 @@ final class HTTP2Callbacks: @unchecked Sendable {
         unsafe Unmanaged<HTTP2Session>.fromOpaque(context!)._withUnsafeGuaranteedRef(body)
     }
 
+    @unsafe @inline(__always)
+    private static func body<Result>(
+        _ source: UnsafeMutablePointer<nghttp2_data_source>?, _ body: (HTTP2Body) -> Result
+    ) -> Result {
+        unsafe Unmanaged<HTTP2Body>.fromOpaque(source!.pointee.ptr)._withUnsafeGuaranteedRef(body)
+    }
+
     @unsafe private static func span(
         _ pointer: UnsafePointer<UInt8>?, _ count: Int
     ) -> UnsafeBufferPointer<UInt8> {
@@ -77,11 +84,12 @@ final class HTTP2Callbacks: @unchecked Sendable {
             return isSent ? count : Int(NGHTTP2_ERR_WOULDBLOCK.rawValue)
         }
         unsafe nghttp2_session_callbacks_set_send_data_callback(callbacks) {
-            _, frame, head, count, _, context in
+            _, _, head, count, source, context in
             let bytes = unsafe HTTP2Callbacks.span(head, HTTP2Callbacks.frameHead)
-            let stream = unsafe frame!.pointee.hd.stream_id
-            let isSent = unsafe HTTP2Callbacks.session(context) {
-                unsafe $0.sendData(bytes.span, count, stream: stream)
+            let isSent = unsafe HTTP2Callbacks.session(context) { session in
+                unsafe HTTP2Callbacks.body(source) { body in
+                    unsafe session.sendData(bytes.span, count, of: body)
+                }
             }
             return isSent ? 0 : NGHTTP2_ERR_WOULDBLOCK.rawValue
         }

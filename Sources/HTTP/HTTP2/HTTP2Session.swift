@@ -9,17 +9,16 @@ internal import CNGHTTP2
 @safe
 open class HTTP2Session {
     /// Caps on the peer.
-    public let limits: HTTP2Limits
+    public final let limits: HTTP2Limits
     /// The library's connection.
-    private let session: OpaquePointer
+    private final let session: OpaquePointer
     /// The head that is coming in: header blocks are never interleaved (section 4.3).
-    private var incoming = HTTP2Head()
-    private var counters: HTTP2Counters
-    private var trouble: HTTP2Error?
-    private var sinceFrame = 0
+    private final var incoming = HTTP2Head()
+    private final var counters: HTTP2Counters
+    private final var trouble: HTTP2Error?
+    private final var sinceFrame = 0
     /// Where `fill` writes to.
-    private var output: Buffer?
-    private var isDestroyed = false
+    private final var output: Buffer?
 
     /// Begins a connection and queues its SETTINGS.
     public init(limits: HTTP2Limits = HTTP2Limits()) {
@@ -62,10 +61,6 @@ open class HTTP2Session {
     open func didReceiveEnd(stream: Int32) {}
     /// The stream is over; `code` is 0 where both sides ended it in order.
     open func didClose(stream: Int32, code: UInt32) {}
-    /// How many bytes of the answer may be sent now, and whether the answer ends with them.
-    open func available(stream: Int32) -> (count: Int, isLast: Bool) { (0, false) }
-    /// Appends the next `count` bytes of the answer.
-    open func take(stream: Int32, _ count: Int, into output: inout Buffer) {}
 
     // MARK: In
 
@@ -109,15 +104,16 @@ open class HTTP2Session {
         unsafe nghttp2_session_want_write(session) == 0 && nghttp2_session_want_read(session) == 0
     }
 
-    /// Begins an answer; `available` is asked for its body unless it has none.
-    public final func respond(stream: Int32, _ head: ResponseHead, hasBody: Bool) {
+    /// Begins an answer; `body` is asked for its bytes, and outlives the stream.
+    public final func respond(stream: Int32, _ head: ResponseHead, _ body: HTTP2Body?) {
         let fields = HTTP2Fields(head)
         unsafe fields.withFields { pairs, count in
-            guard hasBody else {
+            guard let body else {
                 unsafe nghttp2_submit_response(session, stream, pairs, count, nil)
                 return
             }
             var provider = unsafe HTTP2Callbacks.provider
+            unsafe provider.source.ptr = Unmanaged.passUnretained(body).toOpaque()
             unsafe nghttp2_submit_response(session, stream, pairs, count, &provider)
         }
     }
@@ -178,10 +174,10 @@ open class HTTP2Session {
     }
 
     @inline(__always)
-    final func sendData(_ head: Span<UInt8>, _ count: Int, stream: Int32) -> Bool {
+    final func sendData(_ head: Span<UInt8>, _ count: Int, of body: HTTP2Body) -> Bool {
         guard head.count &+ count <= room else { return false }
         _ = output!.append(head)
-        take(stream: stream, count, into: &output!)
+        if count > 0 { body.take(count, into: &output!) }
         return true
     }
 
