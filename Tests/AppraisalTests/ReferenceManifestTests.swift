@@ -94,7 +94,7 @@ struct ReferenceManifestTests {
             ),
             (
                 "nvidia.rim.signature",
-                { $0.manifests[0].after = { $0.replacing("m0", with: "m00") } }
+                { $0.manifests[0].after = { $0.replacing("\"m0\"", with: "\"m00\"") } }
             ),
             (
                 "nvidia.rim.signature",
