@@ -8,6 +8,9 @@ final class FakeNVIDIAMaker: Sendable {
     let rootKey, identityKey, provisionerKey: PrivateKey
     let manifestRootKey, manifestAuthorityKey, manifestKey: PrivateKey
 
+    /// One for all tests of a run: each takes six keys.
+    static let shared = Result { try FakeNVIDIAMaker() }
+
     init() throws {
         rootKey = try .generate(.p384)
         identityKey = try .generate(.p384)

@@ -31,7 +31,7 @@ struct FakeNVIDIAMachine {
     var hasSwitchSection = true
 
     init(gpus: Int = 1, switches: Int = 0) throws {
-        maker = try FakeNVIDIAMaker()
+        maker = try FakeNVIDIAMaker.shared.get()
         devices = []
         for index in 0..<gpus {
             var device = try FakeNVIDIA(maker, serial: UInt8(40 + index))
