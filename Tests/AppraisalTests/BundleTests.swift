@@ -132,6 +132,9 @@ struct BundleTests {
         #expect(try code(files, roots: [other, key]) == "authentic")
         #expect(try code(files) == "cca.cpak.missing")
         #expect(try code(files, roots: [other]) == "cca.platform.signature")
+        var open = fake
+        open.platform[2395] = .unsigned(0x4000)
+        #expect(try code(["cca-token.cbor": try open.token()], roots: [key]) == "cca.lifecycle")
     }
 
     private func devices(

@@ -161,16 +161,23 @@ struct DCAPChainTests {
                 { $0.documents.infoAfter = { $0.replacing("\"tcbInfo\":", with: "\"info\":") } }
             ),
             ("dcap.collateral.malformed", { $0.documents.infoAfter = { $0.dropLast(3) + "\"}" } }),
-            // The same name earlier in a string: what is read would not be what was signed.
+            // A signed document within an unsigned one, whose name is written in another way: what
+            // is read would not be what was signed.
             (
                 "dcap.collateral.malformed",
                 {
-                    $0.documents.infoAfter = {
-                        "{\"signature\":\"\(String(repeating: "0", count: 128))\","
-                            + "\"\\u0074cbInfo\":{\"a\":\"\\\"tcbInfo\\\"\",\"x\":{}},"
-                            + $0.dropFirst()
+                    $0.documents.infoAfter = { text in
+                        let parts = text.components(",\"signature\"")
+                        let signed = parts[0].dropFirst(11).dropLast(12)
+                        return "{\"\\u0074cbInfo\":" + signed.dropLast()
+                            + ",\"inner\":{\"tcbInfo\":" + signed + "}},\"signature\""
+                            + text.dropFirst(parts[0].count)
                     }
                 }
+            ),
+            (
+                "dcap.collateral.malformed",
+                { $0.documents.infoAfter = { $0.dropLast(4) + "\"}" } }
             ),
             (
                 "dcap.collateral.too_long",
@@ -211,7 +218,17 @@ struct DCAPChainTests {
                 "dcap.pck.extension",
                 { $0.pck.extensions = [(PCKCertificate.identifier, [0x30, 0])] }
             ),
-            // 0xFF would be a negative number.
+            // Tags of another kind around the right content.
+            ("dcap.pck.extension", { $0.extension_.change = { $0.retagged(".2", 0x31) } }),
+            ("dcap.pck.extension", { $0.extension_.change = { $0.retagged(".4", 0x0C) } }),
+            // 0x80 and up would be a negative number.
+            (
+                "dcap.pck.extension",
+                {
+                    $0.extension_.components.removeLast()
+                    $0.extension_.moreInTCB = [field(".2.16", [2, 1, 0x80])]
+                }
+            ),
             (
                 "dcap.pck.extension",
                 {
@@ -234,6 +251,19 @@ struct DCAPChainTests {
                 }
             ),
         ])
+    }
+}
+
+extension [UInt8] {
+    /// The field under `arc` of Intel's extension with another tag on its value.
+    fileprivate func retagged(_ arc: String, _ tag: UInt8) -> [UInt8] {
+        let identifier = DER.objectIdentifier(PCKCertificate.identifier + arc)
+        var copy = self
+        for start in indices.dropLast(identifier.count)
+        where self[start..<start + identifier.count].elementsEqual(identifier) {
+            copy[start + identifier.count] = tag
+        }
+        return copy
     }
 }
 

@@ -181,6 +181,49 @@ struct DCAPQuoteTests {
             #expect(throws: Refusal.self) { try second.run(tdx) }?.code == "dcap.quote.tee_type")
     }
 
+    @Test func signaturesComeBeforeThePolicy() throws {
+        var fake = try FakeDCAP()
+        fake.quoteKey = try PrivateKey.generate(.p256)
+        let submission = Appraiser.Submission(
+            evidence: [Evidence(.tdx, bytes: try fake.quote())], endorsements: [],
+            configuration: [])
+        let expected = Appraiser.ExpectedBinding(
+            reportData: [UInt8](repeating: 0x42, count: 64),
+            tpmQualifyingData: [UInt8](repeating: 0, count: 32))
+        let refusal = #expect(throws: Refusal.self) {
+            try Appraiser.authenticate(submission, expected: expected)
+        }
+        #expect(refusal?.code == "dcap.quote.signature")
+    }
+
+    @Test func thePolicyComesOnTopOfTheRules() throws {
+        func code(_ change: (inout FakeDCAP) -> Void, allowed: UInt64 = 0) throws -> String {
+            var fake = try FakeDCAP()
+            change(&fake)
+            let bytes = try fake.quote()
+            let evidence = DCAPEvidence(
+                bytes: bytes, quote: try DCAPQuote(bytes), collateral: try fake.collateral())
+            let policy = TDXPolicy(
+                mrTD: .any, rtmr: [.any, .any, .any, .any], mrConfigID: .any, mrOwner: .any,
+                mrOwnerConfig: .any, allowedAttributes: allowed,
+                tcb: TCBPolicy(accept: [.upToDate], tolerate: [], minimumEvaluation: 20),
+                platforms: .any, roots: fake.roots)
+            do throws(Refusal) {
+                try DCAPAppraisal(evidence: evidence, now: FakePKI.now).run(policy)
+                return "admitted"
+            } catch {
+                return error.code
+            }
+        }
+        let pks: UInt64 = 1 << 30
+        #expect(try code({ _ in }) == "admitted")
+        #expect(try code({ $0.layout.body[120] = 1 }, allowed: .max) == "dcap.tdx.debug")
+        #expect(try code({ $0.layout.body[123] |= 0x40 }) == "dcap.tdx.attributes")
+        #expect(try code({ $0.layout.body[123] |= 0x40 }, allowed: pks) == "admitted")
+        #expect(try code({ $0.layout.body[123] |= 0x80 }, allowed: pks) == "dcap.tdx.attributes")
+        #expect(try code({ $0.documents.evaluation = 19 }) == "dcap.tcb.evaluation")
+    }
+
     @Test func theMediaTypeSaysWhichQuoteItIs() throws {
         let fake = try FakeDCAP()
         let quote = try fake.quote()
@@ -205,6 +248,9 @@ struct DCAPQuoteTests {
         let five = (1...5).map { (UInt64($0), part) }
         #expect(code(.tdx, [collateral]) == "authentic")
         #expect(code(.tdx, []) == "authentic")
+        // What else lies there is not for this.
+        let stranger = Endorsement(mediaType: "application/pkix-cert", bytes: [1])
+        #expect(code(.tdx, [stranger, collateral]) == "authentic")
         #expect(code(.sgx, [collateral]) == "dcap.quote.tee_type")
         #expect(code(.tdx, [changed(.fields(five))]) == "authentic")
         for wrong in [

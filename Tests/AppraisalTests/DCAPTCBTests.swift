@@ -289,4 +289,21 @@ struct DCAPTCBTests {
         fake.documents.setIdentity("tcbEvaluationDataNumber", "19")
         #expect(try fake.verify().evaluation == 19)
     }
+
+    @Test func componentsHaveIntelsNames() throws {
+        var fake = try FakeDCAP()
+        fake.documents.infoBefore = {
+            let first = $0.firstRange(of: "{\"svn\":5}")
+            return $0.replacingFirst(first, "{\"svn\":5,\"category\":\"BIOS\",\"type\":\"\"}")
+        }
+        let document = try SignedDocument(
+            fake.documents.tcbInfo(fake.tcbKey), member: "tcbInfo")
+        #expect(try TCBInfo(document).levels[0].sgxNames.prefix(2) == ["BIOS", ""])
+    }
+}
+
+extension String {
+    fileprivate func replacingFirst(_ range: Range<Index>?, _ text: String) -> String {
+        range.map { self[..<$0.lowerBound] + text + self[$0.upperBound...] } ?? self
+    }
 }

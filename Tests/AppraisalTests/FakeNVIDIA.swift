@@ -54,7 +54,8 @@ final class FakeNVIDIAMaker: Sendable {
 struct FakeNVIDIA: Sendable {
     let maker: FakeNVIDIAMaker
     let device: NVIDIADevice
-    let deviceKey, key: PrivateKey
+    let deviceKey: PrivateKey
+    var key: PrivateKey
 
     var root = FakePKI.Template(
         subject: "NVIDIA Device Root", issuer: "NVIDIA Device Root", isAuthority: true)

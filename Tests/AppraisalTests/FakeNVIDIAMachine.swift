@@ -131,7 +131,7 @@ struct FakeNVIDIAMachine {
             FakePKI.now)
     }
 
-    private func appraise(
+    func appraise(
         _ submission: Appraiser.Submission, _ now: Int64
     ) throws(Refusal) -> Appraiser.Outcome {
         try Appraiser.appraise(
