@@ -162,6 +162,7 @@ struct BundleTests {
         #expect(try devices(count: 2) == "nvidia.device.duplicate")
         #expect(try devices(edit: { $0["cert-chain.pem"] = [1] }) == "nvidia.chain.malformed")
         #expect(try devices({ $0.after = [(60, 1)] }) == "nvidia.signature.invalid")
+        #expect(try devices({ $0.leaf.extensions = [] }) == "nvidia.fwid.mismatch")
         #expect(try devices({ $0.root.to = "270101000000Z" }) == "nvidia.chain.invalid")
         #expect(
             try devices(count: 1, edit: { $0["cert-chain-0.pem"] = nil })

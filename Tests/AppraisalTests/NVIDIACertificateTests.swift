@@ -74,6 +74,14 @@ struct NVIDIACertificateTests {
         }
     }
 
+    @Test func versionsAreNumbers() {
+        #expect(NVIDIAVersion.numbers("96.00.5E", radix: 16) == [0x96, 0, 0x5E])
+        for text in ["", "+1.2", "1.+2", "1..2", "1.x", ".", "1."] {
+            #expect(NVIDIAVersion.numbers(text, radix: 10) == nil, "\(text)")
+            #expect(!NVIDIAVersion.atLeast("1").accepts(text, radix: 10), "\(text)")
+        }
+    }
+
     @Test func onlyWhatIsCalledAnAnswerIsOne() throws {
         let machine = try FakeNVIDIAMachine()
         let own = try machine.submission()

@@ -112,6 +112,12 @@ struct NVIDIACompositionTests {
             $0.devices[2].leaf.subject = "LS_20 A01 FMC LF"
         }
         #expect(other == "nvidia.mixed.chip")
+        // A place that is empty names no switch.
+        let empty = try code(gpus: 1, switches: 1) {
+            $0.devices[0].protect(
+                through: FakeNVIDIA.switchPDI + [UInt8](repeating: 0, count: 8))
+        }
+        #expect(empty == "admitted")
         // GPU and switch under one index: a place was named twice, another not at all.
         let shared = try code(gpus: 1, switches: 1) {
             $0.devices[0].protect()

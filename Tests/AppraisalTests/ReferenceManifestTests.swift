@@ -188,6 +188,17 @@ struct ReferenceManifestTests {
             before("Hash0", "Hash1"), before("Hash0=\"01", "Hash0=\""),
             before("name=\"m0\"", "name=\"m0\" other=\"\""),
             before("</Resource></P", "<x></x></Resource></P"),
+            before("</Meta>", "</Meta><Meta></Meta>"), before("product=\"GH100\"", "product=\"\""),
+            before("colloquialVersion=\"580.1\"", "colloquialVersion=\"\""),
+            before("Resource", "Resourcf"), before("<Resource ", "<Resource xmlns=\"urn:x\" "),
+            before("index=\"0\" ", "index=\"-1\" "), { $0.manifests[0].space = "urn:x" },
+            {
+                let rename: (String) -> String = {
+                    $0.replacing("SoftwareIdentity", with: "SoftwareIdentitx")
+                }
+                $0.manifests[0].before = rename
+                $0.manifests[0].after = rename
+            },
             { $0.manifests[0].entries.append($0.manifests[0].entries[0]) },
             { $0.manifests[0].entries[0].2 = [] },
         ]

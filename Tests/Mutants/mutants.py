@@ -1,6 +1,6 @@
 """Switches off each check of the verifier in turn and runs the tests that pass by it.
 
-    mutants.py [ONLY]         only files whose path has ONLY in it
+    mutants.py [ONLY …]       only files whose path has one of these in it
 
 The package is copied to .build-mutants and each check rewritten so that a number in the
 environment deletes it or moves its bound (Rewriter.swift); one build serves all mutants. A first
@@ -41,14 +41,16 @@ PATIENCE = 90
 
 
 def main():
-    only = sys.argv[1] if len(sys.argv) > 1 else ""
+    only = [word.lower() for word in sys.argv[1:]] or [""]
     mutants, skipped = build()
     tests = record(mutants)
-    chosen = [mutant for mutant in mutants if only.lower() in mutant["file"].lower()]
+    chosen = [
+        mutant for mutant in mutants if any(word in mutant["file"].lower() for word in only)
+    ]
     began = time.monotonic()
     with concurrent.futures.ThreadPoolExecutor(JOBS) as pool:
         outcomes = list(pool.map(lambda mutant: watch(mutant, tests), chosen))
-    report(chosen, outcomes, skipped, time.monotonic() - began, bool(only))
+    report(chosen, outcomes, skipped, time.monotonic() - began, only != [""])
 
 
 # The copy and its one build.
