@@ -126,6 +126,19 @@ struct TPMBundleTests {
             #expect(try certified(late, name: name) == refused)
         }
         #expect(try certified(chain: [[1]], name: "ak-cert-chain.pem") == refused)
+        // A root may lie beside the Evidence in PEM; what makes it one is the key that is named.
+        let tpm = try FakeTPM()
+        let fields = try CBORFields(decoding: tpm.evidence().bytes, allowed: Set(1...10))
+        let leaf = FakePKI.Template(subject: "AK", issuer: "Cloud")
+        for (name, wanted) in [("cloud.pem", "authentic"), ("cloud.txt", "tpm.ak.untrusted")] {
+            let files: Files = [
+                "quote.msg": try fields.bytes(1), "quote.sig": try fields.bytes(2),
+                "ak.pub.pem": pem(tpm.key.publicKey),
+                "ak-cert.der": try FakePKI.certificate(leaf, of: tpm.key, by: authority),
+                name: Array(PEM.encode(root, label: "CERTIFICATE").utf8),
+            ]
+            #expect(code(files, roots: [pem(authority.publicKey)]) == wanted)
+        }
     }
 
     private func vector(_ name: String) throws -> (RealVector, Files, Int64)? {
@@ -180,8 +193,38 @@ struct TPMBundleTests {
         for name in ["tcb_info.json", "qe_identity.json"] { copy[name] = nil }
         #expect(code(copy, now: now) == "authentic")
         #expect(code(copy, now: now + 20 * 366 * 86_400) == "dcap.pck.chain")
-        if files["tcb_info.json"] != nil {
-            #expect(code(files, now: now + 366 * 86_400) != "authentic")
+        // Beside a TDREPORT, report.bin is none of its copies.
+        copy = files
+        copy["report.bin"] = [1]
+        #expect(code(copy, now: now) == "authentic")
+    }
+
+    /// The vector's TDREPORT with another's attributes, and a quote that agrees with it.
+    @Test func aTrustDomainUnderATPMIsHeldToTheRules() throws {
+        guard let (_, original, _) = try vector("azure-tdx-live") else { return }
+        func outcome(debug: UInt8, collateral: Bool, revoked: [UInt8] = []) throws -> String {
+            var files = original
+            let hcl = try HCLReport(try #require(files["hcl-report.bin"]))
+            var fake = try FakeDCAP()
+            fake.revokedByIssuer = revoked
+            fake.layout.body[120] = debug
+            fake.layout.body.replaceSubrange(520..<584, with: hcl.expectedReportData)
+            files["quote.bin"] = try fake.quote()
+            let start = HCLReport.reportOffset + 512
+            files["hcl-report.bin"]?.replaceSubrange(
+                start..<start + 64, with: fake.layout.body[120..<184])
+            let parts = try fake.collateral()
+            files["tcb_info.json"] = collateral ? parts.tcbInfo : nil
+            files["qe_identity.json"] = parts.qeIdentity
+            files["tcb_signing_chain.pem"] = parts.tcbSigningChain
+            files["pck_crl.der"] = parts.pckRevocations
+            files["root_ca_crl.der"] = parts.rootRevocations
+            return code(files, roots: [pem(fake.rootKey.publicKey)])
         }
+        for collateral in [true, false] {
+            #expect(try outcome(debug: 0, collateral: collateral) == "authentic")
+            #expect(try outcome(debug: 1, collateral: collateral) == "dcap.tdx.debug")
+        }
+        #expect(try outcome(debug: 0, collateral: true, revoked: [3]) == "dcap.pck.chain")
     }
 }
