@@ -92,7 +92,8 @@ struct NVIDIACertificateTests {
         let refusal = #expect(throws: Refusal.self) {
             try machine.appraise(
                 Appraiser.Submission(
-                    evidence: own.evidence, endorsements: renamed, configuration: own.configuration),
+                    evidence: own.evidence, endorsements: renamed,
+                    configuration: own.configuration),
                 FakePKI.now)
         }
         #expect(refusal?.code == "nvidia.ocsp.missing")
