@@ -169,6 +169,66 @@ struct BundleTests {
                 == "evidence.file.missing")
     }
 
+    @Test func aPolicyIsForWhatNeedsNoMachine() throws {
+        let peer = PeerPolicy(
+            name: "node", tier: .session, maxAge: 300, require: [.cca: 1], tpm: nil,
+            simulated: false, configuration: [])
+        let policy = AppraisalPolicy(mode: .enforce, peers: .appraised([peer]), digest: [])
+        func code(_ files: Files) -> String? {
+            do throws(Refusal) {
+                _ = try EvidenceBundle(files: files)?.appraise(
+                    policy, covering: nil, now: FakePKI.now)
+                return nil
+            } catch {
+                return error.code
+            }
+        }
+        for name in ["quote.msg", "cca-token.cbor", "report-0.bin"] {
+            #expect(code([name: [1]]) == "evidence.policy.unsupported")
+        }
+    }
+
+    /// Files appraised under a policy, each with another quote's signature.
+    @Test func signaturesOfFilesHoldUnderAPolicyToo() throws {
+        let other = try PrivateKey.generate(.p256)
+        var fake = try FakeDCAP()
+        let any = ReferenceValue.any
+        func code(_ covering: [UInt8]?) throws -> String {
+            let collateral = try fake.collateral()
+            let bundle = try #require(
+                EvidenceBundle(files: [
+                    "quote.bin": try fake.quote(), "tcb_info.json": collateral.tcbInfo,
+                    "qe_identity.json": collateral.qeIdentity,
+                    "tcb_signing_chain.pem": collateral.tcbSigningChain,
+                    "pck_crl.der": collateral.pckRevocations,
+                    "root_ca_crl.der": collateral.rootRevocations,
+                ]))
+            let tdx = TDXPolicy(
+                mrTD: any, rtmr: [any, any, any, any], mrConfigID: any, mrOwner: any,
+                mrOwnerConfig: any, allowedAttributes: 0,
+                tcb: TCBPolicy(accept: [.upToDate], tolerate: [], minimumEvaluation: 0),
+                platforms: any)
+            let peer = PeerPolicy(
+                name: "node", tier: .session, maxAge: 300, require: [.tdx: 1], tpm: nil, tdx: tdx,
+                simulated: false, configuration: [])
+            var anchors = TrustAnchors()
+            try anchors.add(Array(fake.pem(fake.root, fake.rootKey, fake.rootKey).utf8))
+            do throws(Refusal) {
+                _ = try bundle.appraise(
+                    AppraisalPolicy(mode: .enforce, peers: .appraised([peer]), digest: []),
+                    anchors: anchors, covering: covering, now: FakePKI.now)
+                return "admitted"
+            } catch {
+                return error.code
+            }
+        }
+        #expect(try code([UInt8](repeating: 0x42, count: 64)) == "admitted")
+        #expect(try code(nil) == "admitted")
+        #expect(try code([1]) == "evidence.nonce.mismatch")
+        fake.quoteKey = other
+        #expect(try code(nil) == "dcap.quote.signature")
+    }
+
     @Test func anAnchorIsACertificateOrAKey() throws {
         let fake = try FakeCCA()
         let files = ["cca-token.cbor": try fake.token()]

@@ -1,3 +1,4 @@
+import Bytes
 import Keys
 import RATS
 import Testing
@@ -139,6 +140,28 @@ struct TPMBundleTests {
             ]
             #expect(code(files, roots: [pem(authority.publicKey)]) == wanted)
         }
+    }
+
+    @Test func structuresHaveTheirSizes() throws {
+        // An RSA key whose modulus is longer than its bits.
+        let head: [UInt8] = [
+            0, 1, 0, 0x0B, 0, 5, 0, 0x72, 0, 0, 0, 0x10, 0, 0x14, 0, 0x0B, 8, 0, 0, 0, 0, 0,
+        ]
+        let modulus = [0xC0] + [UInt8](repeating: 0x5A, count: 254) + [1]
+        #expect(throws: Never.self) { try TPMTPublic(head + [1, 0] + modulus) }
+        let long = #expect(throws: Refusal.self) {
+            try TPMTPublic(head + [1, 0x80] + modulus + [UInt8](repeating: 1, count: 128))
+        }
+        #expect(long?.code == "tpm.ak.algorithm")
+        func read(_ size: Int, limit: Int) -> Bool {
+            let bytes = [UInt8](repeating: 0, count: size)
+            return
+                (try? TPMStructure.read("x", bytes, limit: limit) { reader throws(ReadError) in
+                    try reader.take(size)
+                }) != nil
+        }
+        #expect(read(4, limit: 4))
+        #expect(!read(5, limit: 4))
     }
 
     private func vector(_ name: String) throws -> (RealVector, Files, Int64)? {

@@ -134,6 +134,22 @@ struct ExchangeOrderTests {
         #expect(rest(&wire.client).last == "tpm.activation.failed")
     }
 
+    @Test func whoIsLookedAtLearnsThatItIsAllThere() throws {
+        var (client, server) = try Sample.oneWay()
+        client.asks = .inspection
+        server.configuration = Array("{}".utf8)
+        var wire = Wire(client: client, server: server)
+        wire.run()
+        guard case .refused(let refusal) = wire.serverEnd else {
+            Issue.record("admitted by a person who only looks")
+            return
+        }
+        #expect(refusal.code == "peer.refused")
+        #expect(refusal.got.split(separator: " ").dropFirst().first == "policy.inspection:")
+        let code = "policy.inspection"
+        #expect(refusal.got.contains(code))
+    }
+
     /// A frame of Evidence of the largest size, and one of a byte more.
     @Test func evidenceFillsItsFrame() throws {
         func sent(_ configuration: Int) throws -> [UInt8]? {

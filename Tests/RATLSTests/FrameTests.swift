@@ -154,6 +154,11 @@ struct FrameTests {
         #expect(body.text.utf8.count <= ResultBody.maxText)
         #expect(body.text.utf8.count > ResultBody.maxText - 8)
         #expect(try ResultBody.decode(body.encoded) == body)
+        // The last character may take four bytes.
+        let plain = String(repeating: "x", count: 512)
+        let ascii = Refusal(
+            "a.b", .policy, field: plain, expected: plain, got: plain, remedy: plain)
+        #expect(ResultBody.refused(ascii).text.utf8.count == ResultBody.maxText - 3)
         let own = Refusal("a.b", .attestation, field: "f", expected: "e", got: "g", remedy: "r")
         #expect(ResultBody.refused(own).text == "a.b")
     }
@@ -233,6 +238,8 @@ struct FrameTests {
         }
         let node = [UInt8](repeating: 7, count: 48)
         #expect(try code() == "simulated.malformed")
+        let longest = MerkleTree.Path(neighbours: Array(repeating: node, count: 16), sides: 0)
+        #expect(try code(path: longest) == "simulated.malformed")
         #expect(try code(key: .generate(.p384)) == "binding.key.malformed")
         #expect(try code(spki: [1]) == "binding.key.malformed")
         #expect(try code(spki: Wire.otherKey.spki) == "binding.signature.invalid")
