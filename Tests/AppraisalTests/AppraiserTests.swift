@@ -160,6 +160,17 @@ struct AppraiserTests {
         #expect(try outcome([.simulated: 1], isSimulated: false) == "simulated.refused")
     }
 
+    @Test func nothingIsNotEnough() {
+        let refusal = #expect(throws: Refusal.self) {
+            try Appraiser.decide(
+                [], endorsements: [], configuration: Array("{}".utf8),
+                policy: AppraisalPolicy(
+                    mode: .enforce, peers: .appraised([peer(require: [:])]), digest: []),
+                now: FakePKI.now)
+        }
+        #expect(refusal?.code == "evidence.kind.count")
+    }
+
     @Test func staticEvidenceIsNotEnoughForASession() throws {
         func outcome(
             _ wanted: PeerPolicy.Tier, _ tier: AttestationResult.Tier

@@ -277,12 +277,11 @@ def report(chosen, outcomes, skipped, seconds, is_part):
         else:
             counts["killed"] += 1
             counts["abnormal"] += outcome == "timeout" or outcome.startswith("crash")
-            if excuse:
-                excuse["used"] = True
-                lines.append(f"listed as equivalent, but {outcome}: {describe(mutant, '')}")
     if not is_part:
-        lines += [f"listed as equivalent, but gone: {e['line']}" for e in excuses.values()
-                  if not e["used"]]
+        lines += [
+            f"listed as equivalent, but gone or killed: {excuse['line']}"
+            for excuse in excuses.values() if not excuse["used"]
+        ]
     outcomes = [(mutant, outcome) for mutant, outcome in zip(chosen, outcomes)]
     (SCRATCH / "outcomes.json").write_text(json.dumps(outcomes))
     print("\n".join(lines))

@@ -34,6 +34,8 @@ struct FrameTests {
                 #expect(try Frame.decode(whole.encoded.prefix(count)) == nil)
             }
         }
+        // Half a length says nothing yet.
+        #expect(try Frame.decode([1, 0xFF, 0xFF][...]) == nil)
         for type: UInt8 in [0, 7, 255] { #expect(decode([type]) == "exchange.frame.unknown") }
     }
 
