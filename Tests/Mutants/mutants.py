@@ -110,7 +110,8 @@ def copy(tool, refused):
         for folder in FOLDERS
         for path in (fresh / folder).rglob("*.swift")
         if path.stem not in TELLING
-    ) + [f"Sources/Keys/{name}.swift" for name in KEYS]
+    )
+    files = [f"Sources/Keys/{name}.swift" for name in KEYS] + files
     (SCRATCH / "refused").write_text("\n".join(sorted(refused)))
     done = run([tool, SCRATCH / "refused"] + files, cwd=fresh)
     if done.returncode != 0:
