@@ -121,6 +121,41 @@ struct CertificateChainTests {
         #expect(!isRead([0x30, 0x82, 0xFF, 0xFF] + der.dropFirst(4)))
     }
 
+    @Test func certificatesHaveOneEncoding() throws {
+        let der = try made(leaf, leafKey, middleKey).der
+        #expect(der[1] == 0x82)
+        // The same certificate with an octet of length more than it needs.
+        let long = [0x30, 0x83, 0] + der.dropFirst(2)
+        #expect(throws: KeyError.self) { try Certificate(der: long) }
+        #expect(throws: KeyError.self) {
+            try Certificate(der: [0x30, 0x80] + der.dropFirst(4) + [0, 0])
+        }
+    }
+
+    @Test func anIssuerMayHaveNoCommonName() throws {
+        #expect(try made(leaf, leafKey, middleKey).issuerCommonName == "middle")
+        var nameless = leaf
+        nameless.issuer = ""
+        #expect(try made(nameless, leafKey, middleKey).issuerCommonName == nil)
+    }
+
+    @Test func certificatesHaveALargestSize() throws {
+        func isRead(_ size: Int) throws -> Bool {
+            var template = leaf
+            var room = size - 1024
+            // Signatures in DER differ by some bytes from one to the next.
+            for _ in 0..<500 {
+                template.extensions = [("1.2.3.4", [UInt8](repeating: 1, count: room))]
+                let der = try FakePKI.certificate(template, of: leafKey, by: middleKey)
+                if der.count == size { return (try? Certificate(der: der)) != nil }
+                room += size - der.count
+            }
+            throw KeyError(.malformed, "none of that size")
+        }
+        #expect(try isRead(256 * 1024))
+        #expect(try !isRead(256 * 1024 + 1))
+    }
+
     @Test func answersHoldForTheirTime() throws {
         let issuer = try made(middle, middleKey, rootKey)
         let subject = try made(leaf, leafKey, middleKey)

@@ -77,8 +77,11 @@ struct FakePKI {
     // ecdsa-with-SHA384, RFC 5758 section 3.2.
     static let algorithm = DER.sequence([DER.objectIdentifier("1.2.840.10045.4.3.3")])
 
+    /// With no common name where `common` is empty.
     static func name(_ common: String) -> [UInt8] {
-        DER.sequence([attribute("2.5.4.10", "Test"), attribute("2.5.4.3", common)])
+        let organisation = attribute("2.5.4.10", "Test")
+        return DER.sequence(
+            common.isEmpty ? [organisation] : [organisation, attribute("2.5.4.3", common)])
     }
 
     private static func attribute(_ identifier: String, _ value: String) -> [UInt8] {

@@ -121,7 +121,15 @@ enum Shape {
     private static func givesValue(_ list: Syntax) -> Bool {
         guard let owner = list.parent else { return false }
         if owner.is(ClosureExprSyntax.self) || owner.is(AccessorBlockSyntax.self) { return true }
-        if owner.is(SwitchCaseSyntax.self) { return false }
+        if owner.is(SwitchCaseSyntax.self) {
+            // An arm is the value of its switch, which may be the value of a function.
+            var node = owner
+            while let parent = node.parent, !parent.is(CodeBlockItemSyntax.self) { node = parent }
+            guard let outer = node.parent?.parent?.as(CodeBlockItemListSyntax.self) else {
+                return true
+            }
+            return outer.count == 1 && givesValue(Syntax(outer))
+        }
         guard let function = owner.parent?.as(FunctionDeclSyntax.self) else { return false }
         return function.signature.returnClause != nil
     }
