@@ -62,6 +62,11 @@ struct CertificateChainTests {
         // The right name and key, under a signature of somebody else's.
         #expect(try reason(anchor: made(root, rootKey, leafKey)) == .chain)
         #expect(try reason(anchor: made(root, leafKey, leafKey)) == .chain)
+        let none = #expect(throws: KeyError.self) {
+            try CertificateChain.validate(
+                made(leaf, leafKey, middleKey), anchors: [], now: FakePKI.now)
+        }
+        #expect(none?.description == "certificate: no anchor to trust")
     }
 
     @Test func everyIssuerHasItsListAndNobodyIsOnIt() throws {
@@ -189,7 +194,21 @@ struct CertificateChainTests {
         #expect(try reason(change: { $0.outcome = 1 }) == .malformed)
         #expect(try reason(change: { $0.signer = rootKey }) == .signature)
         #expect(try reason(padding: 1) == .malformed)
-        #expect(try reason(padding: StatusAnswer.maxSize) == .malformed)
+        for name in ["1.2.840.10045.4.1", "1.2.3.4"] {
+            let algorithm = DER.sequence([DER.objectIdentifier(name)])
+            #expect(try reason(change: { $0.algorithm = algorithm }) == .unsupported)
+        }
+        for (size, words) in [
+            (StatusAnswer.maxSize, "not strictly one DER answer"),
+            (StatusAnswer.maxSize + 1, "too long"),
+        ] {
+            let error = #expect(throws: KeyError.self) {
+                try StatusAnswer.statement(
+                    of: subject, issuer: issuer, in: [UInt8](repeating: 0, count: size),
+                    intermediates: [], anchor: anchor, now: FakePKI.now)
+            }
+            #expect(error?.description.hasSuffix(words) == true)
+        }
         let question = try StatusAnswer.question(about: subject, issuer: issuer)
         #expect(question.first == 0x30)
     }

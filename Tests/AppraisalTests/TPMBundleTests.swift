@@ -199,6 +199,14 @@ struct TPMBundleTests {
         #expect(edited { $0["vcek.der"] = nil } == "snp.key.missing")
         #expect(edited { $0["ark.der"] = nil } == "snp.root.unknown")
         #expect(code(files, now: now + 20 * 366 * 86_400) == "snp.chain.invalid")
+        // A signature of RSA is none of ECDSA, whatever the key would make of it.
+        let message = try #require(files["quote.msg"])
+        let pem = String(decoding: try #require(files["ak.pub.pem"]), as: UTF8.self)
+        let key = try PublicKey(pem: pem)
+        let bytes = try #require(files["quote.sig"])
+        #expect(key.verifies(rsa: bytes, over: message, digest: .sha256, padding: .pkcs1))
+        #expect(!key.verifies(rsa: bytes, over: message, digest: .sha256, padding: .pss))
+        #expect(!key.verifies(der: bytes, over: message))
         // The signature is by the vector's key: another machine's is not in this report.
         guard let (_, others, _) = try vector("azure-snp-milan-2023") else { return }
         #expect(edited { $0["ak.pub.pem"] = others["ak.pub.pem"] } == "tpm.hcl.key")

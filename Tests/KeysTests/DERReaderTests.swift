@@ -21,7 +21,8 @@ struct DERReaderTests {
         for bytes: [UInt8] in [
             [], [4], [4, 1], [4, 2, 9], [4, 0x80], [4, 0x81], [4, 0x81, 0x7F] + long.dropLast(),
             [4, 0x82, 0, 0x80] + long, [4, 0x83, 0, 1, 0] + longer,
-            [4, 0x84, 0, 1, 0, 0] + longest, [4, 0x80, 0, 0], [0x1F, 0], [0x3F, 1, 1], [4, 0, 0],
+            [4, 0x84, 0, 1, 0, 0] + longest, [4, 0x80, 0, 0], [4, 0x80] + long, [0x1F, 0],
+            [0x3F, 1, 1], [4, 0, 0],
         ] {
             #expect(read(bytes) == nil, "\(bytes.prefix(6))")
         }

@@ -109,6 +109,7 @@ struct StrictnessTests {
         // Another label's block is text between.
         #expect(read(PEM.encode([1], label: "Y") + block) == 1)
         #expect(try PEM.decode(PEM.encode([1], label: "X Y"), label: "X Y") == [[1]])
+        #expect(throws: KeyError.self) { try Certificate.read(pem: "") }
     }
 
     @Test func base64HasOneForm() {
@@ -158,7 +159,8 @@ struct StrictnessTests {
             "", "-", "+1", "00", "1.", ".5", "1e", "1e+", "1x", "--1", "tru", "truE", "nul",
             "falsy", "[1",
             "[1,", "[,1]", "[1 2]", "[1}", "{", "{\"a\"", "{\"a\":", "{\"a\":1", "{\"a\":1,",
-            "{\"a\":1,}", "{a:1}", "{\"a\" 1}", "{1:1}", "{\"a\":1 \"b\":2}", "\"", "\"\\",
+            "{\"a\":1,}", "{a:1}", "{a\":1}", "{\"a\" 1}", "{1:1}", "{\"a\":1 \"b\":2}", "\"",
+            "\"\\",
             "\"\\x\"",
             "\"\\u\"", "\"\\u004\"", "\"\\u00g0\"", "\"\\ud800\"", "\"\\ud800x\"", "\"\\ud800\\n\"",
             "\"\\ud800\\u0041\"", "\"\\ud800\\ue000\"", "\"\\udc00\"", "\"\u{1F}\"", "\"\n\"",
@@ -172,5 +174,66 @@ struct StrictnessTests {
         #expect(json("\"\\ud83d\\ude00\"")?.text == "😀")
         #expect(json("\"\\ud800\\udc00\"")?.text == "\u{10000}")
         #expect(json("\"\\udbff\\udfff\"")?.text == "\u{10FFFF}")
+    }
+
+    @Test func comparisonsAreOfTheWhole() {
+        #expect(ConstantTime.equal([1, 2], [1, 2]))
+        #expect(ConstantTime.equal([], []))
+        for (left, right): ([UInt8], [UInt8]) in [
+            ([1], [1, 2]), ([1, 2], [1]), ([], [1]), ([1, 2], [1, 3]), ([0, 2], [1, 2]),
+        ] {
+            #expect(!ConstantTime.equal(left, right))
+        }
+    }
+
+    @Test func memoriesHaveTheirSize() {
+        let memory = Remembered<Int>(capacity: 2)
+        for value in 0..<3 { memory.keep(value, for: [UInt8(value)]) }
+        #expect((0..<3).filter { memory.value([UInt8($0)]) != nil }.count == 2)
+        #expect(memory.value([2]) == 2)
+        memory.clear()
+        #expect(memory.value([2]) == nil)
+    }
+
+    @Test func keysHaveOneEncoding() throws {
+        for curve in [PublicKey.Algorithm.p256, .p384] {
+            let key = try PrivateKey.generate(curve).publicKey
+            let size = try #require(key.coordinateSize)
+            let point = Array(key.spki.suffix(2 * size + 1))
+            let front = Array(key.spki.dropLast(2 * size + 1))
+            #expect(try PublicKey(spki: front + point).spki == key.spki)
+            for wrong in [
+                front + [0] + point, [0x31] + front.dropFirst() + point, front.dropLast() + point,
+                key.spki + [0],
+            ] {
+                #expect(throws: KeyError.self) { try PublicKey(spki: Array(wrong)) }
+            }
+            for raw: [UInt8] in [[], [1], [UInt8](repeating: 1, count: 2 * size - 1)] {
+                #expect(!key.verifies(raw: raw, over: [1]))
+            }
+        }
+        // RSA with an exponent that fills the key up to its largest size.
+        let modulus = [0xC0] + [UInt8](repeating: 0x5A, count: 1022) + [1]
+        func isRead(_ size: Int) -> Bool {
+            for count in 1..<200 {
+                let exponent = [UInt8](repeating: 0x11, count: count)
+                let inner = DER.sequence([DER.integer(modulus), DER.integer(exponent)])
+                let spki = DER.sequence([
+                    DER.sequence([DER.objectIdentifier("1.2.840.113549.1.1.1"), DER.null]),
+                    DER.bitString(inner),
+                ])
+                if spki.count == size { return (try? PublicKey(spki: spki)) != nil }
+            }
+            return false
+        }
+        #expect(isRead(1024 + 128))
+        #expect(!isRead(1024 + 129))
+        let key = try PublicKey(
+            modulus: [0xC0] + [UInt8](repeating: 0x5A, count: 254) + [1], exponent: 65_537)
+        #expect(throws: Never.self) { try key.encryptOAEP([1], label: [0], digest: .sha256) }
+        #expect(throws: KeyError.self) {
+            try key.encryptOAEP(
+                [UInt8](repeating: 1, count: 256), label: [0], digest: .sha256)
+        }
     }
 }

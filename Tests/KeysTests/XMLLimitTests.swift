@@ -46,7 +46,7 @@ struct XMLLimitTests {
             "<a><![CDATA[x]]></a>", "<a><?b c?></a>", "<?b c?><a/>", "<!DOCTYPE a><a/>",
             "<a b=\"1\" b=\"2\"/>", "<c:a/>", "<a c:b=\"1\"/>", "<a>&b;</a>", "<?xml?><a/>",
             "<a xmlns:x=\"u\" xmlns:y=\"u\" x:b=\"1\" y:b=\"2\"/>",
-            "<a><?xml version=\"1.0\"?></a>",
+            "<a><?xml version=\"1.0\"?></a>", "<?xml version=\"1.0\"?><a/><?b c?>",
         ] {
             #expect(!isRead(text), "\(text)")
         }

@@ -5,7 +5,8 @@
 The package is copied to .build-mutants and each check rewritten so that a number in the
 environment deletes it or moves its bound (Rewriter.swift); one build serves all mutants. A first
 pass records which test reaches which check, so that a mutant costs only the tests that reach it.
-Environment: JOBS, processes at a time (2); RATEL_SHARED, where the vectors are.
+Environment: JOBS, processes at a time (2); RATEL_SHARED, where the vectors are; WITH, words of
+which each test's name must have one, for a quick look.
 Survivors are printed, and the exit status is 1 if there are any that equivalent.txt does not name.
 """
 
@@ -160,6 +161,8 @@ def record(mutants):
     """The names of the tests with the seconds that each takes and the mutants that it reaches."""
     names = run([BINARY, "--testing-library", "swift-testing", "--list-tests"]).stdout.split()
     names = [name for name in names if name.split(".")[0] in TESTS]
+    words = os.environ.get("WITH", "").split() or [""]
+    names = [name for name in names if any(word in name for word in words)]
     with concurrent.futures.ThreadPoolExecutor(JOBS) as pool:
         found = list(pool.map(lambda name: record_one(name, len(mutants)), names))
     for name, test in zip(names, found):
@@ -229,6 +232,7 @@ def run_tests(names, more):
     pattern = "^(" + "|".join(re.escape(name) for name in names) + ")"
     words = [BINARY, "--testing-library", "swift-testing", "--filter", pattern]
     environment = dict(os.environ, RATEL_SHARED=SHARED, SWIFT_BACKTRACE="enable=no", **more)
+    environment |= {"NO_COLOR": "1", "TERM": "dumb"}
     process = subprocess.Popen(
         [str(word) for word in words], cwd=COPY, env=environment, text=True, errors="replace",
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -238,6 +242,7 @@ def run_tests(names, more):
     late = watcher.submit(kill_after, timer, process)
     failed = None
     for line in process.stdout:
+        line = re.sub(r"\x1b\[[0-9;]*m", "", line)
         if line.startswith("✘"):
             failed = re.sub(r"^✘ Test (\S+).*\n?", r"\1", line)
             process.kill()

@@ -42,6 +42,12 @@ struct ChannelTests {
         #expect(!isLetThrough([forged], at: now))
         #expect(!isLetThrough([good], host: "example.com", at: now))
         #expect(!isLetThrough([good], at: now + 1000 * 86_400))
+        template.extensions.append(
+            ("2.5.29.37", DER.sequence([DER.objectIdentifier("1.3.6.1.5.5.7.3.2")])))
+        let client = try FakePKI.certificate(template, of: key, by: authority)
+        #expect(!isLetThrough([client], at: now))
+        #expect(!isLetThrough([good], host: "", at: now))
+        #expect(!isLetThrough([good], host: "example.org\0.example.com", at: now))
         #expect(isLetThrough([good, [1, 2, 3]], at: now))
         #expect(!isLetThrough([[1, 2, 3], good], at: now))
     }
