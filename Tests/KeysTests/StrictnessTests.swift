@@ -203,7 +203,9 @@ struct StrictnessTests {
             let front = Array(key.spki.dropLast(2 * size + 1))
             #expect(try PublicKey(spki: front + point).spki == key.spki)
             for wrong in [
-                front + [0] + point, [0x31] + front.dropFirst() + point, front.dropLast() + point,
+                front + [0] + point, front + [4] + point,
+                [0x30, 0x81] + key.spki.dropFirst(), [0x31] + front.dropFirst() + point,
+                front.dropLast() + point,
                 key.spki + [0],
             ] {
                 #expect(throws: KeyError.self) { try PublicKey(spki: Array(wrong)) }
