@@ -10,6 +10,7 @@ which each test's name must have one, for a quick look.
 Survivors are printed, and the exit status is 1 if there are any that equivalent.txt does not name.
 """
 
+import collections
 import concurrent.futures
 import json
 import os
@@ -40,6 +41,9 @@ KEYS += ["Remembered", "RevocationList", "SignedXML", "XMLDocument", "XMLElement
 TESTS = ["KeysTests", "AppraisalTests", "RATLSTests"]
 # The slowest test takes 12 seconds on two cores; a check whose loss makes it loop is a killed one.
 PATIENCE = 90
+# By file, how often each test was the one that failed, in this run and the one before: what has
+# caught many of a file's mutants is asked first.
+CATCHES = collections.defaultdict(collections.Counter)
 
 
 def main():
@@ -50,9 +54,14 @@ def main():
         mutant for mutant in mutants if any(word in mutant["file"].lower() for word in only)
     ]
     began = time.monotonic()
+    kept = SCRATCH / "catches.json"
+    if kept.exists():
+        for file, counts in json.loads(kept.read_text()).items():
+            CATCHES[file].update(counts)
     with concurrent.futures.ThreadPoolExecutor(JOBS) as pool:
         excuses = equivalent.read(HERE / "equivalent.txt")
         outcomes = list(pool.map(lambda mutant: watch(mutant, tests, excuses), chosen))
+    kept.write_text(json.dumps(CATCHES))
     report(chosen, outcomes, excuses, skipped, time.monotonic() - began, only != [""])
 
 
@@ -205,15 +214,20 @@ def try_out(mutant, tests):
     # First the suites that are named like the file's folder or the file.
     places = mutant["file"].split("/")
     words = [places[-2], places[-1].removesuffix(".swift")]
+    caught = CATCHES[mutant["file"]]
     reaching = sorted(
         (name for name in tests if number in tests[name]["reached"]),
-        key=lambda name: (not any(word in name for word in words), tests[name]["seconds"]),
+        key=lambda name: (
+            -caught[name], not any(word in name for word in words), tests[name]["seconds"]
+        ),
     )
     if not reaching:
         return "not reached"
     # First what answers within seconds.
     for batch in batches(reaching, tests):
         outcome = run_tests(batch, {"RATEL_MUTANT": str(number)})
+        if outcome.startswith("failed: "):
+            caught.update(name for name in batch if name.endswith("/" + outcome[8:]))
         if outcome != "passed":
             return outcome
     return "survived"
