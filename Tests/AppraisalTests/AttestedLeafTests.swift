@@ -174,6 +174,21 @@ struct AttestedLeafTests {
         #expect(try outcome { $0.tampers = true } == "nitro.signature.invalid")
     }
 
+    @Test func signaturesComeBeforeThePolicy() throws {
+        let other = try PrivateKey.generate(.p256)
+        let (_, quote) = try quote(covering: Digest.sha256(key.spki)) { $0.quoteKey = other }
+        var template = FakePKI.Template(subject: "node", issuer: "node")
+        template.extensions = [(gramine, quote)]
+        let der = try FakePKI.certificate(template, of: key, by: key)
+        let bundle = try #require(EvidenceBundle(files: ["cert.der": der]))
+        let refusal = #expect(throws: Refusal.self) {
+            try bundle.appraise(
+                AppraisalPolicy(mode: .enforce, peers: .appraised([]), digest: []),
+                covering: nil, now: FakePKI.now)
+        }
+        #expect(refusal?.code == "dcap.quote.signature")
+    }
+
     @Test func theStaticTierIsAppraisedToo() throws {
         let (fake, quote) = try quote(covering: Digest.sha256(key.spki))
         var template = FakePKI.Template(subject: "node", issuer: "node")

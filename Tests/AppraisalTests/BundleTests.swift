@@ -118,6 +118,13 @@ struct BundleTests {
         let zero = [UInt8](repeating: 0, count: 48)
         #expect(try document { $0.setRegister(0, zero) } == "nitro.debug")
         #expect(try document { $0.leaf.to = "270101000000Z" } == "nitro.chain.invalid")
+        let covered = try FakeNitro()
+        let root = try covered.rootCertificate()
+        let files = ["attestation-document.cbor": try covered.evidence(root: root)]
+        #expect(try code(files, roots: [root], covering: FakeNitro.nonce) == "authentic")
+        #expect(
+            try code(files, roots: [root], covering: FakeNitro.nonce.dropLast())
+                == "evidence.nonce.mismatch")
         let fake = try FakeNitro()
         let file = ["attestation-document.cbor": try fake.evidence(root: fake.rootCertificate())]
         #expect(try code(file) == "nitro.root.unknown")
@@ -169,6 +176,40 @@ struct BundleTests {
                 == "evidence.file.missing")
     }
 
+    /// What could not be checked is named, and nothing else is.
+    @Test func gapsAreNamed() throws {
+        let machine = try FakeNVIDIAMachine(gpus: 1, switches: 1)
+        func gaps(_ index: Int, _ edit: (inout Files) throws -> Void) throws -> [String] {
+            let device = machine.devices[index]
+            let chain = try device.chain().map { PEM.encode($0, label: "CERTIFICATE") }.joined()
+            var files: Files = [
+                "report.bin": try device.report(), "cert-chain.pem": Array(chain.utf8),
+            ]
+            try edit(&files)
+            var anchors = TrustAnchors()
+            try anchors.add(
+                FakePKI.certificate(
+                    device.root, of: machine.maker.rootKey, by: machine.maker.rootKey))
+            let root = FakePKI.Template(
+                subject: "RIM root", issuer: "RIM root", serial: 21, isAuthority: true)
+            try anchors.add(
+                FakePKI.certificate(
+                    root, of: machine.maker.manifestRootKey, by: machine.maker.manifestRootKey))
+            let bundle = try #require(EvidenceBundle(files: files))
+            return try bundle.authenticate(anchors: anchors, now: FakePKI.now).gaps
+                .compactMap { $0.split(separator: ":").first.map(String.init) }
+        }
+        #expect(try gaps(0) { _ in } == ["driver", "VBIOS", "revocation"])
+        // A switch has no driver of its own.
+        #expect(try gaps(1) { _ in } == ["VBIOS", "revocation"])
+        let driver = try machine.manifests[0].bytes()
+        #expect(try gaps(0) { $0["driver-rim.swidtag.xml"] = driver } == ["VBIOS", "revocation"])
+        let answer = try machine.devices[0].answer.encoded()
+        for (name, isOne) in [("ocsp-0.der", true), ("answer.der", false), ("ocsp.txt", false)] {
+            #expect(try gaps(0) { $0[name] = answer }.contains("revocation") == !isOne, "\(name)")
+        }
+    }
+
     @Test func aPolicyIsForWhatNeedsNoMachine() throws {
         let peer = PeerPolicy(
             name: "node", tier: .session, maxAge: 300, require: [.cca: 1], tpm: nil,
@@ -193,7 +234,9 @@ struct BundleTests {
         let other = try PrivateKey.generate(.p256)
         var fake = try FakeDCAP()
         let any = ReferenceValue.any
-        func code(_ covering: [UInt8]?) throws -> String {
+        func code(
+            _ covering: [UInt8]?, requires: EvidenceFormat = .tdx
+        ) throws -> String {
             let collateral = try fake.collateral()
             let bundle = try #require(
                 EvidenceBundle(files: [
@@ -209,15 +252,15 @@ struct BundleTests {
                 tcb: TCBPolicy(accept: [.upToDate], tolerate: [], minimumEvaluation: 0),
                 platforms: any)
             let peer = PeerPolicy(
-                name: "node", tier: .session, maxAge: 300, require: [.tdx: 1], tpm: nil, tdx: tdx,
-                simulated: false, configuration: [])
+                name: "node", tier: .session, maxAge: 300, require: [requires: 1], tpm: nil,
+                tdx: tdx, simulated: false, configuration: [])
             var anchors = TrustAnchors()
             try anchors.add(Array(fake.pem(fake.root, fake.rootKey, fake.rootKey).utf8))
             do throws(Refusal) {
-                _ = try bundle.appraise(
+                let result = try bundle.appraise(
                     AppraisalPolicy(mode: .enforce, peers: .appraised([peer]), digest: []),
                     anchors: anchors, covering: covering, now: FakePKI.now)
-                return "admitted"
+                return result.isSimulated ? "simulated" : "admitted"
             } catch {
                 return error.code
             }
@@ -225,8 +268,10 @@ struct BundleTests {
         #expect(try code([UInt8](repeating: 0x42, count: 64)) == "admitted")
         #expect(try code(nil) == "admitted")
         #expect(try code([1]) == "evidence.nonce.mismatch")
+        #expect(try code(nil, requires: .snp) == "evidence.kind.count")
         fake.quoteKey = other
         #expect(try code(nil) == "dcap.quote.signature")
+        #expect(try code(nil, requires: .snp) == "dcap.quote.signature")
     }
 
     @Test func anAnchorIsACertificateOrAKey() throws {
@@ -258,7 +303,7 @@ struct BundleTests {
         let fake = try FakeNitro()
         let certificate = try fake.rootCertificate()
         let bare: [(EvidenceBundle.Kind?, [UInt8])] = [
-            (.tdx, quote), (nil, Array(quote[..<47])), (.snp, report),
+            (.tdx, quote), (.tdx, Array(quote[..<48])), (nil, Array(quote[..<47])), (.snp, report),
             (nil, report + [0]), (nil, [2, 1] + report.dropFirst(2)),
             (.certificate, certificate), (nil, certificate.dropLast()),
             (.nitro, try fake.evidence(root: certificate)), (.cca, try FakeCCA().token()),

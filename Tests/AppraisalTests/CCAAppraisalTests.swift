@@ -87,6 +87,33 @@ struct CCAAppraisalTests {
         try check(changes.map { ("cca.malformed", $0) })
     }
 
+    /// A coordinate that begins with a zero is written with it.
+    @Test func coordinatesAreWrittenInFull() throws {
+        for start in [0, 48] {
+            var key = try PrivateKey.generate(.p384)
+            while key.spki.suffix(96)[key.spki.count - 96 + start] != 0 {
+                key = try PrivateKey.generate(.p384)
+            }
+            func outcome(_ cut: Int) throws -> String {
+                try code { fake in
+                    fake.realmKey = key
+                    let point = Array(key.spki.suffix(96))
+                    var halves = [Array(point[..<48]), Array(point[48...])]
+                    halves[start / 48].removeFirst(cut)
+                    fake.realm[265] = .text("tag:arm.com,2023:realm#1.0.0")
+                    fake.realm[44237] = .bytes(
+                        CBORValue.map([
+                            .init(.unsigned(1), .unsigned(2)), .init(.negative(0), .unsigned(2)),
+                            .init(.negative(1), .bytes(halves[0])),
+                            .init(.negative(2), .bytes(halves[1])),
+                        ]).encoded())
+                }
+            }
+            #expect(try outcome(0) == "admitted")
+            #expect(try outcome(1) == "cca.malformed")
+        }
+    }
+
     /// Sixty components with versions as long as it takes.
     @Test func aTokenHasItsLargestSize() throws {
         func outcome(_ more: Int) throws -> String {

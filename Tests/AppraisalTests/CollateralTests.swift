@@ -45,6 +45,7 @@ struct CollateralTests {
         #expect(try intel(.dcap(tee: "sgx", fmspc: fmspc, ca: "platform")) == other)
         #expect(try intel(.dcap(tee: "tdx", fmspc: fmspc, ca: "processor")) == other)
         #expect(try intel { $0.documents.setIdentity("id", "\"QE\"") } == other)
+        #expect(try intel { $0.documents.set("id", "\"SGX\"") } == other)
         #expect(
             try intel(.dcap(tee: "sgx", fmspc: fmspc, ca: "platform")) {
                 $0.beEnclave(version: 3)
@@ -153,6 +154,28 @@ struct CollateralTests {
         #expect(try amd({ $0.listTo = "270115075959Z" }) == "collateral.signature")
         #expect(try amd({ $0.listFrom = "270115080001Z" }) == "collateral.signature")
         #expect(try amd({ $0.middle.to = "270101000000Z" }) == "collateral.signature")
+        // Beside one that calls itself so; under a root that nobody pinned; by another type.
+        let namesake = try FakePKI.certificate(
+            FakePKI.Template(subject: "SEV-Genoa", issuer: "SEV-Genoa", isAuthority: true),
+            of: stranger, by: stranger)
+        let beside = try amd({
+            $0.strangeCertificate = namesake
+            $0.isReversed = true
+        })
+        #expect(beside == "good")
+        let whole = try FakeSNP()
+        let all = CollateralNeed.carried(by: [Evidence(.snp, bytes: try whole.evidence())])
+        var pins = CollateralRoots()
+        #expect(code(.amd(product: .genoa, isLoaded: false), all, pins) == other)
+        pins.amd = [.genoa: [Digest.sha256(whole.ask.spki)]]
+        #expect(code(.amd(product: .genoa, isLoaded: false), all, pins) == other)
+        let renamed = try amd(edit: { list in
+            list = list.map { item in
+                item.mediaType == "application/pkix-cert"
+                    ? Endorsement(mediaType: "application/octet-stream", bytes: item.bytes) : item
+            }
+        })
+        #expect(renamed == other)
         // The pinned key is one thing, a certificate that it did not sign another.
         var fake = try FakeSNP()
         let forged = try FakePKI.certificate(fake.root, of: fake.ark, by: stranger)
@@ -226,6 +249,9 @@ struct CollateralTests {
         #expect(code(.status(chain: chain.dropLast()), all, roots) == "collateral.other")
         #expect(
             code(.status(chain: [[1]] + chain), all, roots) == "collateral.other")
+        #expect(code(.status(chain: chain + [[1]]), all, roots) == "collateral.other")
+        let renamed = all.map { Endorsement(mediaType: "a/b", bytes: $0.bytes) }
+        #expect(code(.status(chain: chain), renamed, roots) == "collateral.signature")
         #expect(
             code(.status(chain: chain), Array(all.dropLast()), roots) == "collateral.signature")
         var late = device.answer
