@@ -124,6 +124,19 @@ struct ReferenceManifestTests {
             }
         }
         #expect(short == "nvidia.rim.signature")
+        // A pinned key that signs by itself: whoever has it could sign manifests without a trace.
+        let alone = try PrivateKey.generate(.p384)
+        let single = try code {
+            let own = try FakePKI.certificate(
+                FakePKI.Template(subject: "alone", issuer: "alone"), of: alone, by: alone)
+            for index in $0.manifests.indices {
+                $0.manifests[index].signedBy = alone
+                $0.manifests[index].certificates = { _ in [own] }
+            }
+            $0.roots = NVIDIARoots(
+                devices: $0.maker.roots.devices, manifests: [Digest.sha256(alone.spki)])
+        }
+        #expect(single == "nvidia.rim.chain.invalid")
         for issuer in ["RIM CA", "RIM root"] {
             for (status, wanted) in [
                 (FakeStatusAnswer.Status.revoked(6), "nvidia.ocsp.hold"),
@@ -229,6 +242,12 @@ struct ReferenceManifestTests {
             before("colloquialVersion=\"580.1\"", "colloquialVersion=\"\""),
             before("Resource", "Resourcf"), before("<Resource ", "<Resource xmlns=\"urn:x\" "),
             before("index=\"0\" ", "index=\"-1\" "), { $0.manifests[0].space = "urn:x" },
+            {
+                $0.manifests[0].space = "urn:x"
+                $0.manifests[0].before = {
+                    $0.replacing("<Resource ", with: "<Resource xmlns=\"\(FakeManifest.tag)\" ")
+                }
+            },
             {
                 let rename: (String) -> String = {
                     $0.replacing("SoftwareIdentity", with: "SoftwareIdentitx")
