@@ -34,6 +34,8 @@ struct NVIDIAAppraisalTests {
         try check(
             header.map { place in ("nvidia.malformed", { $0.devices[0].before = [place] }) })
         try check([
+            // The last type of measurement that there is.
+            ("admitted", { $0.devices[0].before = [(49, 4)] }),
             ("nvidia.malformed", { $0.devices[0].trailing = [0] }),
             ("nvidia.malformed", { $0.devices[0].measurements = [] }),
             ("nvidia.malformed", { $0.devices[0].trailing = [UInt8](repeating: 0, count: 8192) }),

@@ -74,6 +74,32 @@ struct NVIDIACertificateTests {
         }
     }
 
+    /// Blocks and opaque data that fill a report up to its size, and the opaque data up to theirs.
+    @Test func reportsHaveTheirSizes() throws {
+        func outcome(blocks: Int, size: Int) throws -> String {
+            try code { machine in
+                machine.devices[0].measurements = (1...blocks).map {
+                    (UInt8($0), [UInt8](repeating: UInt8($0), count: 48))
+                }
+                machine.devices[0].set(99, [])
+                let room = size - (try machine.devices[0].report().count)
+                machine.devices[0].set(99, [UInt8](repeating: 0, count: room))
+                #expect(try machine.devices[0].report().count == size)
+            }
+        }
+        #expect(try outcome(blocks: 140, size: SPDMMeasurements.maxSize) == "admitted")
+        #expect(try outcome(blocks: 140, size: SPDMMeasurements.maxSize + 1) == "nvidia.malformed")
+        func opaque(_ size: Int) throws -> String {
+            try code { machine in
+                machine.devices[0].set(99, nil)
+                let used = machine.devices[0].fields.reduce(0) { $0 + 4 + $1.1.count }
+                machine.devices[0].set(99, [UInt8](repeating: 0, count: size - used - 4))
+            }
+        }
+        #expect(try opaque(SPDMMeasurements.maxOpaque) == "admitted")
+        #expect(try opaque(SPDMMeasurements.maxOpaque + 1) == "nvidia.malformed")
+    }
+
     @Test func versionsAreNumbers() {
         #expect(NVIDIAVersion.numbers("96.00.5E", radix: 16) == [0x96, 0, 0x5E])
         for text in ["", "+1.2", "1.+2", "1..2", "1.x", ".", "1."] {
