@@ -120,6 +120,9 @@ struct HCLReportTests {
         #expect(try appraise({ hcl, _ in hcl.type = 2 }) == "tpm.hcl.hardware")
         #expect(try appraise({ _, fake in fake.quoteKey = other }) == "dcap.quote.signature")
         #expect(try appraise({ _, fake in fake.qeReportKey = other }) == "dcap.qe.signature")
+        let unsigned = try appraise(
+            { _, fake in fake.quoteKey = other }, hasCollateral: false)
+        #expect(unsigned == "dcap.quote.signature")
         // The quote is over other data, or of another trust domain over the same data.
         #expect(try appraise({ _, fake in fake.layout.body[583] ^= 1 }) == "tpm.hcl.quote")
         for place in [120, 128, 136, 183] {

@@ -76,6 +76,7 @@ struct SNPAppraisalTests {
             $0.set(0x1F8, [1])
         }
         #expect(try code(version5) == "admitted")
+        #expect(try code { $0.set(0x30, [3]) } == "admitted")
         let garbage = try FakeSNPPolicy().code(
             [0xA0], reportData: [UInt8](repeating: 0, count: 64), now: 0)
         #expect(garbage == "snp.malformed")
