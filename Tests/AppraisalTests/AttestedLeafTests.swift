@@ -166,6 +166,11 @@ struct AttestedLeafTests {
             return try code([("2.5.29.17", names)], root: trusted ? root : nil)
         }
         #expect(try outcome() == "authentic")
+        // Names of a thousand bytes and less are names.
+        for label in ["abcd", String(repeating: "ab", count: 494)] {
+            let names = DER.sequence([DER.tagged(0x82, Array((label + ".example.org").utf8))])
+            #expect(try code([("2.5.29.17", names)]) == "certificate.evidence.none")
+        }
         #expect(try outcome(root: false) == "nitro.root.unknown")
         #expect(try outcome(tag: 0x86) == "certificate.evidence.none")
         #expect(
