@@ -66,7 +66,7 @@ struct AttestedLeafTests {
         #expect(try code(own, fake: fake, from: "270115080000Z") == "authentic")
         #expect(try code([], fake: fake) == "certificate.evidence.none")
         let unread = [("1.3.6.1.5.5.7.1.35", [UInt8]([4, 0]))]
-        #expect(try code(unread, fake: fake) == "certificate.dialect.unread")
+        #expect(try code(unread, fake: fake) == "certificate.malformed")
         #expect(try code(own, fake: fake, trailing: [0]) == "certificate.malformed")
         #expect(
             try code(own, fake: fake, hasCollateral: false) == "collateral.missing"

@@ -210,7 +210,7 @@ struct BundleTests {
         }
     }
 
-    @Test func aPolicyIsForWhatNeedsNoMachine() throws {
+    @Test func eachKindIsReadBeforeAPolicyDecides() throws {
         let peer = PeerPolicy(
             name: "node", tier: .session, maxAge: 300, require: [.cca: 1], tpm: nil,
             simulated: false, configuration: [])
@@ -224,9 +224,9 @@ struct BundleTests {
                 return error.code
             }
         }
-        for name in ["quote.msg", "cca-token.cbor", "report-0.bin"] {
-            #expect(code([name: [1]]) == "evidence.policy.unsupported")
-        }
+        #expect(code(["quote.msg": [1]]) == "tpm.attest.magic")
+        #expect(code(["cca-token.cbor": [1]]) == "cca.cpak.missing")
+        #expect(code(["report-0.bin": [1]]) == "evidence.file.missing")
     }
 
     /// Files appraised under a policy, each with another quote's signature.

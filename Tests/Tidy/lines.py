@@ -20,7 +20,10 @@ GROUPS = [
     ("AWS Nitro", r"nitro\.", "Attestation documents of the Nitro Security Module."),
     ("NVIDIA", r"nvidia\.", "GPUs and switches: device chains, reports, reference manifests."),
     ("Arm CCA", r"cca\.", "Platform and realm tokens."),
-    ("Certificates that carry Evidence", r"certificate\.", "Foreign dialects of RA-TLS."),
+    ("Certificates that carry Evidence", r"certificate\.|dstack\.", "Foreign dialects of RA-TLS."),
+    ("Other systems' servers", r"endpoint\.|session\.", "Endpoints, and Flashbots' message."),
+    ("Results of other Verifiers", r"result\.", "EAR, Intel Trust Authority, Azure MAA, NRAS."),
+    ("Manifests of Reference Values", r"corim\.", "CoRIM, in place of lists in a policy."),
     ("The exchange", r"exchange\.|binding\.|attester\.|peer\.", "Frames and bindings."),
 ]
 
@@ -68,6 +71,12 @@ STEPS = [
     (r"cca\.(platform|cpak)", "CCA, platform token under the CPAK"),
     (r"cca\.realm", "CCA, realm token under the RAK"),
     (r"cca\.", "CCA, lifecycle, measurements, components"),
+    (r"result\.(signature|key|keys|algorithm|header)", "results, signature by a pinned JWKS"),
+    (r"result\.(expired|early|age|time)", "results, expiry"),
+    (r"result\.(issuer|audience)", "results, issuer and audience"),
+    (r"result\.", "results, the same policy over their claims"),
+    (r"corim\.", "policy, reference values by name"),
+    (r"dstack\.event_log", "event logs: recompute digests from payloads"),
     (r"evidence\.(kind|count|index)", "kinds and how many of each"),
 ]
 
