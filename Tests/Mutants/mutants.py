@@ -148,8 +148,8 @@ def mirror(fresh, kept):
 # Only what the tests of the verifier need, and the module that knows the mutant.
 MANIFEST = """
 let needed = [
-    "CRecycler", "COpenSSL", "CLibXML2", "CZlib", "CTSS2", "Bytes", "Keys", "TLS", "RATS", "Attestation",
-    "Appraisal", "RATLS", "KeysTests", "AppraisalTests", "RATLSTests",
+    "CRecycler", "COpenSSL", "CLibXML2", "CZlib", "CTSS2", "Bytes", "Keys", "TLS", "RATS",
+    "Attestation", "Appraisal", "RATLS", "KeysTests", "AppraisalTests", "RATLSTests",
 ]
 package.targets.removeAll { !needed.contains($0.name) }
 package.products = []
