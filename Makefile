@@ -10,7 +10,8 @@ SECONDS ?= 60
 # Outside the repository: gigabytes that outlive a clean build.
 RATEL_LAB ?= $(HOME)/.cache/ratel-lab
 
-.PHONY: help deps build release demo test sanitize fuzz differential bench-verify vllm tidy format clean
+.PHONY: help deps build release demo test sanitize fuzz differential bench-verify vllm tidy \
+	mutants checks format clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -71,6 +72,14 @@ bench-verify: deps $(PYTHON)
 ## make tidy       holds the layout to its rules
 tidy:
 	python3 Tests/Tidy/tidy.py
+
+## make mutants    deletes each check of the verifier in turn; ONLY=DCAP for some, JOBS=2
+mutants: deps
+	JOBS=$(or $(JOBS),2) python3 -u Tests/Mutants/mutants.py $(ONLY)
+
+## make checks     writes the table of checks into the documentation
+checks:
+	python3 Tests/Tidy/checks.py
 
 ## make format     formats the Swift files
 format:

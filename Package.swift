@@ -86,7 +86,7 @@ let package = Package(
         tests("KeysTests", ["Keys", "Bytes"]),
         tests("AppraisalTests", ["Appraisal", "RATS", "Keys", "Attestation", "Bytes"]),
         tests("AttestationTests", ["Attestation", "RATS", "Keys"]),
-        tests("RATLSTests", ["RATLS", "Appraisal", "RATS", "Keys", "Attestation", "Bytes"]),
+        tests("RATLSTests", ["RATLS", "Appraisal", "RATS", "Keys", "TLS", "Attestation", "Bytes"]),
         tests("LoopTests", ["Loop", "Bytes"]),
         tests("TLSTests", ["TLS", "Keys", "Bytes"]),
         tests(

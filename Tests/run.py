@@ -18,7 +18,11 @@ COUNT = re.compile(r"^(\d+) passed, (\d+) failed$")
 def main():
     suites = {
         "swift": swift_tests,
-        "tidy": lambda: script("Tests/Tidy/test_tidy.py", "Tests/Tidy/tidy.py"),
+        "tidy": lambda: script(
+            "Tests/Tidy/test_tidy.py",
+            "Tests/Tidy/tidy.py",
+            ("Tests/Tidy/checks.py", "--check"),
+        ),
         "differential": lambda: script(
             ("Tests/Differential/differential.py", BUILD / "debug" / "HTTPProbe"),
             ("Tests/Differential/quotes.py", BUILD / "debug" / "ratel", 200),

@@ -119,8 +119,9 @@ internal import COpenSSL
     public func `extension`(_ dotted: String) -> [UInt8]? {
         guard let identifier = unsafe OBJ_txt2obj(dotted, 1) else { return nil }
         defer { unsafe ASN1_OBJECT_free(identifier) }
+        // -1 where there is none, for which the library gives no extension.
         let index = unsafe X509_get_ext_by_OBJ(certificate, identifier, -1)
-        guard index >= 0, unsafe X509_get_ext_by_OBJ(certificate, identifier, index) < 0,
+        guard unsafe X509_get_ext_by_OBJ(certificate, identifier, index) < 0,
             let found = unsafe X509_get_ext(certificate, index),
             let data = unsafe X509_EXTENSION_get_data(found)
         else { return nil }
@@ -129,16 +130,13 @@ internal import COpenSSL
 
     /// Whether extKeyUsage is there and names `dotted` (RFC 5280 section 4.2.1.12); `any` does not.
     public func hasExtendedKeyUsage(_ dotted: String) -> Bool {
-        // A list of up to 127 bytes, in short form: 12 usages, where certificates have 1 to 3.
-        guard let list = `extension`("2.5.29.37"), list.count >= 2, list[0] == 0x30,
-            list[1] < 0x80, list.count == 2 + Int(list[1])
-        else { return false }
+        guard let list = `extension`("2.5.29.37") else { return false }
         let wanted = DER.objectIdentifier(dotted)
-        var rest = list.dropFirst(2)
-        while rest.count >= 2, let tag = rest.first, let size = rest.dropFirst().first {
-            guard tag == 0x06, size < 0x80, rest.count >= 2 + Int(size) else { return false }
-            if rest.prefix(2 + Int(size)).elementsEqual(wanted) { return true }
-            rest = rest.dropFirst(2 + Int(size))
+        var outer = DERReader(list)
+        guard var usages = try? outer.next(0x30).inside, outer.isAtEnd else { return false }
+        while !usages.isAtEnd {
+            guard let usage = try? usages.next(0x06) else { return false }
+            if DER.tagged(0x06, usage.content) == wanted { return true }
         }
         return false
     }
@@ -156,7 +154,7 @@ internal import COpenSSL
 
     @unsafe private static func bytes(_ string: UnsafePointer<ASN1_STRING>) -> [UInt8] {
         let count = unsafe Int(ASN1_STRING_length(string))
-        guard count > 0, let start = unsafe ASN1_STRING_get0_data(string) else { return [] }
+        guard let start = unsafe ASN1_STRING_get0_data(string) else { return [] }
         return unsafe Array(UnsafeBufferPointer(start: start, count: count))
     }
 
@@ -181,7 +179,7 @@ internal import COpenSSL
         guard unsafe ratel_X509_NAME_print(sink, name) >= 0 else { return "" }
         var start: UnsafeMutablePointer<CChar>?
         let count = unsafe ratel_BIO_get_mem_data(sink, &start)
-        guard count > 0, let start = unsafe start else { return "" }
+        guard let start = unsafe start else { return "" }
         let bytes = unsafe UnsafeRawBufferPointer(start: start, count: count)
         return unsafe String(decoding: bytes, as: UTF8.self)
     }

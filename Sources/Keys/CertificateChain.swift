@@ -72,6 +72,10 @@ public enum CertificateChain {
         if !lists.isEmpty { flags |= UInt(X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL) }
         unsafe X509_VERIFY_PARAM_set_flags(parameters, flags)
         if let name = options.serverName {
+            // For the library, no name is any name.
+            guard !name.isEmpty, !name.utf8.contains(0) else {
+                throw KeyError(.chain, "certificate: not a name that a server can have")
+            }
             let isAddress = unsafe X509_VERIFY_PARAM_set1_ip_asc(parameters, name) == 1
             guard unsafe isAddress || X509_VERIFY_PARAM_set1_host(parameters, name, 0) == 1,
                 unsafe X509_STORE_CTX_set_purpose(context, X509_PURPOSE_SSL_SERVER) == 1

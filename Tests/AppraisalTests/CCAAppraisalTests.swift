@@ -40,6 +40,17 @@ struct CCAAppraisalTests {
             { $0.platform[2402] = .text("sha-1") }, { $0.platform[2399] = .array([]) },
             { $0.platform[2399] = .array([.fields([(2, .bytes(FakeCCA.signer))])]) },
             { $0.platform[2399] = .array([.fields([(2, .bytes([1])), (5, .bytes([1]))])]) },
+            {
+                $0.platform[2399] = .array([
+                    .fields([(2, .bytes([1])), (5, .bytes(FakeCCA.signer))])
+                ])
+            },
+            {
+                $0.platform[2399] = .array([
+                    .fields([(2, .bytes(FakeCCA.signer)), (5, .bytes([1]))])
+                ])
+            },
+            { $0.moreItems = [.null] },
             { $0.platform[2400] = .text("") }, { $0.platform[1] = .null },
             { $0.realm[265] = .text("tag:arm.com,2023:realm#1.0.0") },
             { $0.realm[265] = .text("tag:example.org,2023:realm") },
@@ -51,6 +62,16 @@ struct CCAAppraisalTests {
                 $0.useCOSEKey()
                 $0.realm[265] = .some(nil)
             },
+            {
+                $0.useCOSEKey()
+                $0.realm[265] = .text("tag:example.org,2023:realm")
+            },
+            { $0.useCOSEKey(type: 3) }, { $0.useCOSEKey(curve: 1) }, { $0.useCOSEKey(x: [0]) },
+            { $0.useCOSEKey(y: [0]) },
+            { $0.useCOSEKey(more: [CBORValue.Entry(.unsigned(3), .negative(34))]) },
+            { $0.realm[44237] = .bytes([4]) },
+            { $0.realm[44237] = .bytes([5] + $0.realmKey.spki.suffix(96)) },
+            { $0.realm[44237] = .bytes($0.realmKey.spki.suffix(97) + [0]) },
             { $0.sentKey = [1] },
             { $0.platform[2401] = .bytes([UInt8](repeating: 0, count: 9999)) },
             { $0.platform[2401] = .bytes([UInt8](repeating: 0, count: 20000)) },
@@ -66,6 +87,60 @@ struct CCAAppraisalTests {
         try check(changes.map { ("cca.malformed", $0) })
     }
 
+    /// A coordinate that begins with a zero is written with it.
+    @Test func coordinatesAreWrittenInFull() throws {
+        for start in [0, 48] {
+            var key = try PrivateKey.generate(.p384)
+            while key.spki.suffix(96)[key.spki.count - 96 + start] != 0 {
+                key = try PrivateKey.generate(.p384)
+            }
+            func outcome(_ cut: Int) throws -> String {
+                try code { fake in
+                    fake.realmKey = key
+                    let point = Array(key.spki.suffix(96))
+                    var halves = [Array(point[..<48]), Array(point[48...])]
+                    halves[start / 48].removeFirst(cut)
+                    fake.realm[265] = .text("tag:arm.com,2023:realm#1.0.0")
+                    fake.realm[44237] = .bytes(
+                        CBORValue.map([
+                            .init(.unsigned(1), .unsigned(2)), .init(.negative(0), .unsigned(2)),
+                            .init(.negative(1), .bytes(halves[0])),
+                            .init(.negative(2), .bytes(halves[1])),
+                        ]).encoded())
+                }
+            }
+            #expect(try outcome(0) == "admitted")
+            #expect(try outcome(1) == "cca.malformed")
+        }
+    }
+
+    /// Sixty components with versions as long as it takes.
+    @Test func aTokenHasItsLargestSize() throws {
+        func outcome(_ more: Int) throws -> String {
+            try code { fake in
+                func components(_ last: Int) -> CBORValue {
+                    .array(
+                        (0..<60).map { index in
+                            .fields([
+                                (2, .bytes(FakeCCA.measurement)),
+                                (
+                                    4,
+                                    .text(String(repeating: "v", count: index == 59 ? last : 180))
+                                ), (5, .bytes(FakeCCA.signer)),
+                            ])
+                        })
+                }
+                fake.platform[2399] = components(300)
+                let size = try fake.token().count
+                fake.platform[2399] = components(300 + CCAToken.maxSize - size + more)
+                let found = try fake.token().count
+                #expect(found == CCAToken.maxSize + more)
+            }
+        }
+        #expect(try outcome(0) == "admitted")
+        #expect(try outcome(1) == "cca.malformed")
+    }
+
     @Test func theTokensHangTogether() throws {
         let other = try PrivateKey.generate(.p384)
         try check([
@@ -74,6 +149,13 @@ struct CCAAppraisalTests {
             ("cca.platform.signature", { $0.tampersPlatform = true }),
             ("cca.platform.signature", { $0.sentKey = other.spki }),
             ("cca.platform.signature", { $0.platformHeader = FakeCCA.header(6) }),
+            (
+                "cca.platform.signature",
+                {
+                    $0.platformHeader = FakeCCA.header(6)
+                    $0.digest = .sha256
+                }
+            ),
             ("cca.realm.signature", { $0.realmSigner = other }),
             ("cca.realm.signature", { $0.tampersRealm = true }),
             ("cca.realm.signature", { $0.realmHeader = FakeCCA.header(6) }),

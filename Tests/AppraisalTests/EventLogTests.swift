@@ -9,11 +9,12 @@ import Testing
 struct LogWriter {
     var bytes: [UInt8] = []
 
-    init(banks: [(UInt16, UInt16)] = [(0x000B, 32)]) {
+    init(banks: [(UInt16, UInt16)] = [(0x000B, 32)], trailing: [UInt8] = []) {
         var inner = Array("Spec ID Event03\0".utf8) + [0, 0, 0, 0, 0, 2, 0, 2]
         inner += LogWriter.u32(UInt32(banks.count))
         for (algorithm, size) in banks { inner += LogWriter.u16(algorithm) + LogWriter.u16(size) }
         inner.append(0)
+        inner += trailing
         bytes = LogWriter.u32(0) + LogWriter.u32(3) + [UInt8](repeating: 0, count: 20)
         bytes += LogWriter.u32(UInt32(inner.count)) + inner
     }
@@ -65,6 +66,30 @@ struct EventLogTests {
         }
         #expect(throws: Refusal.self) { try EventLog(LogWriter(banks: [(0x000B, 20)]).bytes) }
         #expect(throws: Refusal.self) { try EventLog(LogWriter(banks: []).bytes) }
+        for size: UInt16 in [19, 65] {
+            let banks: [(UInt16, UInt16)] = [(0x000B, 32), (0x00FF, size)]
+            #expect(throws: Refusal.self) { try EventLog(LogWriter(banks: banks).bytes) }
+        }
+        #expect(throws: Never.self) {
+            try EventLog(LogWriter(banks: [(0x000B, 32), (0x00FF, 64), (4, 20)]).bytes)
+        }
+        #expect(throws: Refusal.self) { try EventLog(LogWriter(trailing: [0]).bytes) }
+        var twice = LogWriter()
+        twice.bytes += LogWriter.u32(7) + LogWriter.u32(8) + LogWriter.u32(2)
+        for _ in 0..<2 { twice.bytes += LogWriter.u16(0x000B) + zero }
+        twice.bytes += LogWriter.u32(0)
+        #expect(throws: Refusal.self) { try EventLog(twice.bytes) }
+        var full = LogWriter()
+        full.event(23, type: 8, data: [])
+        let left = EventLog.maxSize - full.bytes.count - 4 * 4 - 2 - 32
+        full.event(0, type: 8, data: [UInt8](repeating: 0, count: left))
+        #expect(full.bytes.count == EventLog.maxSize)
+        #expect(throws: Never.self) { try EventLog(full.bytes) }
+        #expect(throws: Refusal.self) {
+            try TPMStructure.read("x", [0, 0], limit: 1) { reader throws(ReadError) in
+                try reader.take(2)
+            }
+        }
         var wide = LogWriter()
         wide.event(24, type: 4, data: [])
         #expect(throws: Refusal.self) { try EventLog(wide.bytes) }

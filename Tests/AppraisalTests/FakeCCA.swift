@@ -20,6 +20,9 @@ struct FakeCCA {
     var tampersPlatform = false
     var tampersRealm = false
     var sentKey: [UInt8]?
+    /// In place of the hash that goes with the key; and items behind the signature.
+    var digest: Digest?
+    var moreItems: [CBORValue] = []
 
     static let challenge = [UInt8](repeating: 1, count: 64)
     static let signer = [UInt8](repeating: 6, count: 32)
@@ -55,15 +58,20 @@ struct FakeCCA {
     }
 
     /// The key as COSE writes it, with the profile that goes with it.
-    mutating func useCOSEKey() {
+    mutating func useCOSEKey(
+        type: UInt64 = 2, curve: UInt64 = 2, x: [UInt8] = [], y: [UInt8] = [],
+        more: [CBORValue.Entry] = []
+    ) {
         let point = Array(realmKey.spki.suffix(96))
         realm[265] = .text("tag:arm.com,2023:realm#1.0.0")
         realm[44237] = .bytes(
-            CBORValue.map([
-                .init(.unsigned(1), .unsigned(2)), .init(.negative(0), .unsigned(2)),
-                .init(.negative(1), .bytes(Array(point[..<48]))),
-                .init(.negative(2), .bytes(Array(point[48...]))),
-            ]).encoded())
+            CBORValue.map(
+                [
+                    .init(.unsigned(1), .unsigned(type)), .init(.negative(0), .unsigned(curve)),
+                    .init(.negative(1), .bytes(x + Array(point[..<48]))),
+                    .init(.negative(2), .bytes(y + Array(point[48...]))),
+                ] + more
+            ).encoded())
     }
 
     func token() throws -> [UInt8] {
@@ -86,7 +94,7 @@ struct FakeCCA {
         let text = CBORValue.array([
             .text("Signature1"), .bytes(header), .bytes([]), .bytes(payload),
         ])
-        let digest: Digest = key.publicKey.algorithm == .p256 ? .sha256 : .sha384
+        let digest = self.digest ?? (key.publicKey.algorithm == .p256 ? .sha256 : .sha384)
         let signature = try key.signRaw(text.encoded(), digest: digest)
         // A byte of the implementation id, or of the initial measurement.
         if tampers {
@@ -96,7 +104,8 @@ struct FakeCCA {
             if let place = (0..<payload.count - 16).first(where: isRun) { payload[place] ^= 0x40 }
         }
         return CBORValue.tagged(
-            envelopeTag, .array([.bytes(header), open, .bytes(payload), .bytes(signature)])
+            envelopeTag,
+            .array([.bytes(header), open, .bytes(payload), .bytes(signature)] + moreItems)
         ).encoded()
     }
 

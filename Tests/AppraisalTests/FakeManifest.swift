@@ -11,6 +11,8 @@ struct FakeManifest {
     static let ds = "http://www.w3.org/2000/09/xmldsig#"
 
     let maker: FakeNVIDIAMaker
+    /// The namespace of the tag itself.
+    var space = FakeManifest.tag
     var product = "GH100"
     var version: String
     /// Index, active, values.
@@ -35,9 +37,9 @@ struct FakeManifest {
 
     func bytes() throws -> [UInt8] {
         let spaces =
-            #"xmlns="\#(FakeManifest.tag)" "# + #"xmlns:ns1="\#(FakeManifest.tcg)" "#
+            #"xmlns="\#(space)" "# + #"xmlns:ns1="\#(FakeManifest.tcg)" "#
             + #"xmlns:ns2="\#(FakeManifest.hash)""#
-        let all = #"xmlns="\#(FakeManifest.tag)" xmlns:ds="\#(FakeManifest.ds)" "#
+        let all = #"xmlns="\#(space)" xmlns:ds="\#(FakeManifest.ds)" "#
         let rest = #"xmlns:ns1="\#(FakeManifest.tcg)" xmlns:ns2="\#(FakeManifest.hash)""#
         let end = "</SoftwareIdentity>"
         let document = before(

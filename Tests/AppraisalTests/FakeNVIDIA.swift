@@ -8,6 +8,9 @@ final class FakeNVIDIAMaker: Sendable {
     let rootKey, identityKey, provisionerKey: PrivateKey
     let manifestRootKey, manifestAuthorityKey, manifestKey: PrivateKey
 
+    /// One for all tests of a run: each takes six keys.
+    static let shared = Result { try FakeNVIDIAMaker() }
+
     init() throws {
         rootKey = try .generate(.p384)
         identityKey = try .generate(.p384)
@@ -51,7 +54,8 @@ final class FakeNVIDIAMaker: Sendable {
 struct FakeNVIDIA: Sendable {
     let maker: FakeNVIDIAMaker
     let device: NVIDIADevice
-    let deviceKey, key: PrivateKey
+    let deviceKey: PrivateKey
+    var key: PrivateKey
 
     var root = FakePKI.Template(
         subject: "NVIDIA Device Root", issuer: "NVIDIA Device Root", isAuthority: true)

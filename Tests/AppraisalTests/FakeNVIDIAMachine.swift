@@ -32,7 +32,7 @@ struct FakeNVIDIAMachine {
     var hasSwitchSection = true
 
     init(gpus: Int = 1, switches: Int = 0) throws {
-        maker = try FakeNVIDIAMaker()
+        maker = try FakeNVIDIAMaker.shared.get()
         devices = []
         for index in 0..<gpus {
             var device = try FakeNVIDIA(maker, serial: UInt8(40 + index))
@@ -132,7 +132,7 @@ struct FakeNVIDIAMachine {
             FakePKI.now)
     }
 
-    private func appraise(
+    func appraise(
         _ submission: Appraiser.Submission, _ now: Int64
     ) throws(Refusal) -> Appraiser.Outcome {
         try Appraiser.appraise(

@@ -15,6 +15,8 @@ struct FakePKI {
         /// keyCertSign and cRLSign for an authority, digitalSignature for others.
         var usage: UInt8?
         var extensions: [(String, [UInt8])] = []
+        /// The same, marked critical.
+        var criticalExtensions: [(String, [UInt8])] = []
     }
 
     /// 2027-01-15, inside the validity that templates have.
@@ -31,9 +33,10 @@ struct FakePKI {
             critical("2.5.29.19", basic),
             critical("2.5.29.15", [3, 2, usage == 0x80 ? 7 : 1, usage]),
         ]
-        let others = template.extensions.map {
-            DER.sequence([DER.objectIdentifier($0.0), DER.octetString($0.1)])
-        }
+        let others =
+            template.extensions.map {
+                DER.sequence([DER.objectIdentifier($0.0), DER.octetString($0.1)])
+            } + template.criticalExtensions.map { critical($0.0, $0.1) }
         return try sign(
             [
                 DER.tagged(0xA0, DER.integer([2])), DER.integer([template.serial]), algorithm,
@@ -74,8 +77,11 @@ struct FakePKI {
     // ecdsa-with-SHA384, RFC 5758 section 3.2.
     static let algorithm = DER.sequence([DER.objectIdentifier("1.2.840.10045.4.3.3")])
 
+    /// With no common name where `common` is empty.
     static func name(_ common: String) -> [UInt8] {
-        DER.sequence([attribute("2.5.4.10", "Test"), attribute("2.5.4.3", common)])
+        let organisation = attribute("2.5.4.10", "Test")
+        return DER.sequence(
+            common.isEmpty ? [organisation] : [organisation, attribute("2.5.4.3", common)])
     }
 
     private static func attribute(_ identifier: String, _ value: String) -> [UInt8] {

@@ -27,6 +27,8 @@ struct FakeSNP {
     var listSigner: PrivateKey
     var leavesOut: Set<Int> = []
     var strangeCertificate: [UInt8]?
+    /// The root first, and before it what is strange.
+    var isReversed = false
 
     var hasList = true
     var revoked: [UInt8] = [9]
@@ -84,6 +86,7 @@ struct FakeSNP {
         var sent = certificates.enumerated().filter { !leavesOut.contains($0.offset) }
             .map { CBORValue.bytes($0.element) }
         if let strangeCertificate { sent.append(.bytes(strangeCertificate)) }
+        if isReversed { sent.reverse() }
         let list = try FakePKI.revocationList(
             issuer: "ARK-Genoa", serials: revoked, from: listFrom, to: listTo, by: listSigner)
         return CBORValue.fields([

@@ -16,6 +16,8 @@ struct FakeStatusAnswer {
     var to: String? = "20280101000000Z"
     var outcome: UInt8 = 0
     var digest = Digest.sha256
+    /// What the answer says it is signed with.
+    var algorithm = FakePKI.algorithm
 
     func encoded() throws -> [UInt8] {
         let data = DER.sequence([
@@ -24,7 +26,7 @@ struct FakeStatusAnswer {
         ])
         let key = signer ?? issuerKey
         let signature = try key.sign(data, digest: .sha384)
-        var parts = [data, FakePKI.algorithm, DER.bitString(signature)]
+        var parts = [data, algorithm, DER.bitString(signature)]
         if let responder { parts.append(DER.tagged(0xA0, DER.sequence([responder.certificate]))) }
         let bytes = DER.sequence([
             DER.objectIdentifier("1.3.6.1.5.5.7.48.1.1"), DER.octetString(DER.sequence(parts)),

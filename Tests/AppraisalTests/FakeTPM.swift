@@ -28,6 +28,9 @@ struct FakeTPM {
     var tampersWithSignature = false
     var endorsementCertificate: [UInt8]?
     var eventLog: [UInt8]?
+    var keyCertificates: [[UInt8]] = []
+    var paravisorReport: [UInt8]?
+    var hardwareQuote: [UInt8]?
 
     init(qualifyingData: [UInt8] = [UInt8](repeating: 5, count: 32)) throws {
         key = try PrivateKey.generate()
@@ -96,6 +99,8 @@ struct FakeTPM {
             (1, .bytes(attest)), (2, .bytes(signed)), (3, .bytes(publicArea)),
             (4, .unsigned(UInt64(bank))), (5, .map(entries)),
             (6, endorsementCertificate.map { .bytes($0) }), (7, eventLog.map { .bytes($0) }),
+            (8, paravisorReport.map { .bytes($0) }), (9, hardwareQuote.map { .bytes($0) }),
+            (10, keyCertificates.isEmpty ? nil : .array(keyCertificates.map { .bytes($0) })),
         ])
         return Evidence(.tpm, bytes: body.encoded())
     }

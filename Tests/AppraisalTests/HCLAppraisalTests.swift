@@ -133,6 +133,14 @@ struct HCLAppraisalTests {
         }
         let good = try certified(chain)
         #expect(try code(good, .certified(roots: root), vector) == "admitted")
+        // A key whose structure nobody kept has no Name that a policy could pin.
+        let bare = TPMEvidence(
+            attest: good.attest, key: TPMTPublic(unnamed: good.key.key), bank: good.bank,
+            values: good.values, keyCertificates: chain.map(\.der))
+        #expect(try code(bare, .certified(roots: root), vector) == "admitted")
+        #expect(try code(bare, .pinned([good.key.name]), vector) == "tpm.ak.area.missing")
+        #expect(try code(bare, .pinned([[]]), vector) == "tpm.ak.area.missing")
+        #expect(try code(good, .pinned([good.key.name]), vector) == "admitted")
         let refused = "tpm.ak.certificate"
         #expect(try code(good, .certified(roots: [chain[1]]), vector) == "admitted")
         #expect(try code(certified([]), .certified(roots: root), vector) == refused)

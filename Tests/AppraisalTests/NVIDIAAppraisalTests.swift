@@ -34,6 +34,8 @@ struct NVIDIAAppraisalTests {
         try check(
             header.map { place in ("nvidia.malformed", { $0.devices[0].before = [place] }) })
         try check([
+            // The last type of measurement that there is.
+            ("admitted", { $0.devices[0].before = [(49, 4)] }),
             ("nvidia.malformed", { $0.devices[0].trailing = [0] }),
             ("nvidia.malformed", { $0.devices[0].measurements = [] }),
             ("nvidia.malformed", { $0.devices[0].trailing = [UInt8](repeating: 0, count: 8192) }),
@@ -47,6 +49,9 @@ struct NVIDIAAppraisalTests {
             ("nvidia.malformed", { $0.devices[0].set(21, [1]) }),
             ("nvidia.malformed", { $0.devices[0].set(21, [0xAA]) }),
             ("nvidia.malformed", { $0.devices[0].set(22, [1]) }),
+            ("nvidia.malformed", { $0.devices[0].set(6, [0, 0x5E]) }),
+            ("nvidia.malformed", { $0.devices[0].set(26, [1]) }),
+            ("nvidia.malformed", { $0.devices[0].set(36, [0, 1]) }),
             ("nvidia.malformed", { $0.devices[0].set(34, [2, 0]) }),
             ("nvidia.malformed", { $0.devices[0].set(34, [0, 1]) }),
             ("nvidia.malformed", { $0.devices[0].set(36, [3, 0]) }),
@@ -186,6 +191,13 @@ struct NVIDIAAppraisalTests {
             ("nvidia.ocsp.missing", own { $0.outcome = 3 }),
             ("admitted", own { $0.digest = .sha384 }),
         ])
+        // A good one is not undone by one that nobody signed who may.
+        #expect(
+            try code {
+                var answer = $0.devices[0].answer
+                answer.signer = other
+                $0.answers = [$0.devices[0].answer, answer]
+            } == "admitted")
         // A bad answer counts where none is required, and beside a good one.
         #expect(
             try code {

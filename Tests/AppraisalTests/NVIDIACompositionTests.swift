@@ -104,6 +104,37 @@ struct NVIDIACompositionTests {
         #expect(unpinned == "nvidia.rim.vbios.missing")
     }
 
+    @Test func switchesAreAlikeAndHaveTheirPlaces() throws {
+        let second: [UInt8] = [9, 9, 9, 9, 9, 9, 9, 9]
+        let pair: (inout FakeNVIDIAMachine) throws -> Void = {
+            $0.devices[0].protect(through: FakeNVIDIA.switchPDI + second)
+            $0.devices[2].set(22, second)
+        }
+        #expect(try code(gpus: 1, switches: 2, pair) == "admitted")
+        let other = try code(gpus: 1, switches: 2) {
+            try pair(&$0)
+            $0.devices[2].provisioner.subject = "NVIDIA LS_20 Provisioner ICA 1"
+            $0.devices[2].own.issuer = "NVIDIA LS_20 Provisioner ICA 1"
+            $0.devices[2].leaf.subject = "LS_20 A01 FMC LF"
+        }
+        #expect(other == "nvidia.mixed.chip")
+        // A place that is empty names no switch.
+        let empty = try code(gpus: 1, switches: 1) {
+            $0.devices[0].protect(
+                through: FakeNVIDIA.switchPDI + [UInt8](repeating: 0, count: 8))
+        }
+        #expect(empty == "admitted")
+        // GPU and switch under one index: a place was named twice, another not at all.
+        let shared = try code(gpus: 1, switches: 1) {
+            $0.devices[0].protect()
+            $0.indices = [0, 0]
+            $0.devices[1].nonce = FakeNVIDIAMachine.nonce(0)
+        }
+        #expect(shared == "nvidia.index.order")
+        // Outside protected PCIe, what a GPU is wired to is no matter of anybody's.
+        #expect(try code(gpus: 1) { $0.devices[0].set(22, FakeNVIDIA.switchPDI) } == "admitted")
+    }
+
     @Test func eachKindHasItsSection() throws {
         let code = try code(gpus: 1, switches: 1) {
             $0.devices[0].protect()

@@ -59,6 +59,12 @@ struct NitroAppraisalTests {
             ("nitro.malformed", { $0.set("digest", nil) }),
             ("nitro.malformed", { $0.set("timestamp", .unsigned(0)) }),
             ("nitro.malformed", { $0.set("timestamp", .unsigned(.max)) }),
+            ("nitro.malformed", { $0.set("timestamp", .unsigned(UInt64(Int64.max) + 1)) }),
+            ("nitro.timestamp", { $0.set("timestamp", .unsigned(UInt64(Int64.max))) }),
+            (
+                "admitted",
+                { $0.set("module_id", .text(String(repeating: "i", count: 1024))) }
+            ),
             ("nitro.malformed", { $0.set("timestamp", nil) }),
             ("nitro.malformed", { $0.set("extra", .unsigned(1)) }),
             ("nitro.malformed", { $0.set("pcrs", .map([])) }),
@@ -92,6 +98,38 @@ struct NitroAppraisalTests {
                 }
             ),
         ])
+    }
+
+    @Test func aDocumentHasItsLargestSize() throws {
+        let junk = CBORValue.bytes([UInt8](repeating: 1, count: 1024))
+        func read(_ size: Int) throws -> String {
+            var nitro = try FakeNitro()
+            for index: UInt64 in 0..<32 {
+                nitro.setRegister(index, [UInt8](repeating: 1, count: 64))
+            }
+            nitro.set("module_id", .text(String(repeating: "i", count: 1024)))
+            nitro.set("public_key", .bytes([UInt8](repeating: 3, count: 600)))
+            var last = 500
+            // Signatures in DER differ by some bytes from one to the next.
+            for _ in 0..<500 {
+                let end = CBORValue.bytes([UInt8](repeating: 1, count: last))
+                nitro.bundle = [CBORValue](repeating: junk, count: 7) + [end]
+                let bytes = try nitro.evidence(root: [])
+                guard bytes.count == size else {
+                    last += size - bytes.count
+                    continue
+                }
+                do throws(Refusal) {
+                    _ = try NitroEvidence.unbound(bytes)
+                    return "read"
+                } catch {
+                    return error.code
+                }
+            }
+            return "none of that size"
+        }
+        #expect(try read(NitroDocument.maxSize) == "read")
+        #expect(try read(NitroDocument.maxSize + 1) == "nitro.malformed")
     }
 
     @Test func theDocumentMustBeOfThisConnection() throws {

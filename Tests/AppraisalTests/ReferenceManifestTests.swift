@@ -111,6 +111,32 @@ struct ReferenceManifestTests {
                 { $0.roots = NVIDIARoots(devices: $0.maker.roots.devices, manifests: []) }
             ),
         ])
+        // A P-256 key of the same signer is not one that manifests are signed with.
+        let small = try PrivateKey.generate(.p256)
+        let short = try code {
+            let maker = $0.maker
+            let signer = $0.manifests[0].signer
+            $0.manifests[0].signedBy = small
+            $0.manifests[0].certificates = { chain in
+                let own = try? FakePKI.certificate(
+                    signer, of: small, by: maker.manifestAuthorityKey)
+                return [own ?? []] + chain.dropFirst()
+            }
+        }
+        #expect(short == "nvidia.rim.signature")
+        // A pinned key that signs by itself: whoever has it could sign manifests without a trace.
+        let alone = try PrivateKey.generate(.p384)
+        let single = try code {
+            let own = try FakePKI.certificate(
+                FakePKI.Template(subject: "alone", issuer: "alone"), of: alone, by: alone)
+            for index in $0.manifests.indices {
+                $0.manifests[index].signedBy = alone
+                $0.manifests[index].certificates = { _ in [own] }
+            }
+            $0.roots = NVIDIARoots(
+                devices: $0.maker.roots.devices, manifests: [Digest.sha256(alone.spki)])
+        }
+        #expect(single == "nvidia.rim.chain.invalid")
         for issuer in ["RIM CA", "RIM root"] {
             for (status, wanted) in [
                 (FakeStatusAnswer.Status.revoked(6), "nvidia.ocsp.hold"),
@@ -148,6 +174,28 @@ struct ReferenceManifestTests {
             after("</SoftwareIdentity>", "<Payload></Payload></SoftwareIdentity>"),
             after("<Payload>", "<Payload><ds:Object xmlns:ds=\"\(FakeManifest.ds)\"></ds:Object>"),
             after("</ds:Signature>", "<ds:Object></ds:Object></ds:Signature>"),
+            info(
+                "xml-c14n11\"></ds:Transform></ds:Transforms>",
+                "xml-c14n11#WithComments\"></ds:Transform></ds:Transforms>"),
+            info("></ds:CanonicalizationMethod", " x=\"1\"></ds:CanonicalizationMethod"),
+            after("ds:X509Certificate>", "ds:X509Certificatf>"),
+            after("ds:X509Certificate>", "X509Certificate>"),
+            after("ds:KeyInfo>", "ds:KeyInfp>"), after("ds:KeyInfo>", "KeyInfo>"),
+            after("</ds:SignatureValue>", "<x></x></ds:SignatureValue>"),
+            {
+                $0.manifests[0].after = { text in
+                    let start = text.firstRange(of: "<ds:SignatureValue>")
+                    let end = text.firstRange(of: "</ds:SignatureValue>")
+                    guard let start, let end else { return text }
+                    return String(text[..<start.upperBound] + text[end.lowerBound...])
+                }
+            },
+            {
+                $0.manifests[0].after = {
+                    $0.replacing("<ds:Signature xmlns", with: "<ds:Signaturf xmlns")
+                        .replacing("</ds:Signature>", with: "</ds:Signaturf>")
+                }
+            },
             after("<ds:X509Data>", "<ds:KeyName>x</ds:KeyName><ds:X509Data>"),
             { $0.manifests[0].certificates = { Array(repeating: $0[0], count: 9) } },
             { $0.manifests[0].certificates = { _ in [] } },
@@ -166,6 +214,8 @@ struct ReferenceManifestTests {
             let code = try code(change)
             #expect(code == "nvidia.rim.malformed", "change \(index)")
         }
+        let broken = try code(info("<ds:DigestValue>", "<ds:DigestValue>\n "))
+        #expect(broken == "admitted")
         // A declaration in front changes nothing that is signed.
         let declared = try code {
             $0.manifests[0].after = { "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n" + $0 }
@@ -188,6 +238,23 @@ struct ReferenceManifestTests {
             before("Hash0", "Hash1"), before("Hash0=\"01", "Hash0=\""),
             before("name=\"m0\"", "name=\"m0\" other=\"\""),
             before("</Resource></P", "<x></x></Resource></P"),
+            before("</Meta>", "</Meta><Meta></Meta>"), before("product=\"GH100\"", "product=\"\""),
+            before("colloquialVersion=\"580.1\"", "colloquialVersion=\"\""),
+            before("Resource", "Resourcf"), before("<Resource ", "<Resource xmlns=\"urn:x\" "),
+            before("index=\"0\" ", "index=\"-1\" "), { $0.manifests[0].space = "urn:x" },
+            {
+                $0.manifests[0].space = "urn:x"
+                $0.manifests[0].before = {
+                    $0.replacing("<Resource ", with: "<Resource xmlns=\"\(FakeManifest.tag)\" ")
+                }
+            },
+            {
+                let rename: (String) -> String = {
+                    $0.replacing("SoftwareIdentity", with: "SoftwareIdentitx")
+                }
+                $0.manifests[0].before = rename
+                $0.manifests[0].after = rename
+            },
             { $0.manifests[0].entries.append($0.manifests[0].entries[0]) },
             { $0.manifests[0].entries[0].2 = [] },
         ]

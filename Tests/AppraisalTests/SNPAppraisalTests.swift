@@ -76,6 +76,7 @@ struct SNPAppraisalTests {
             $0.set(0x1F8, [1])
         }
         #expect(try code(version5) == "admitted")
+        #expect(try code { $0.set(0x30, [3]) } == "admitted")
         let garbage = try FakeSNPPolicy().code(
             [0xA0], reportData: [UInt8](repeating: 0, count: 64), now: 0)
         #expect(garbage == "snp.malformed")
@@ -115,6 +116,27 @@ struct SNPAppraisalTests {
             #expect(try code(change) == wanted, "change \(index)")
         }
         #expect(try code({ _ in }, { $0.roots = [:] }) == "snp.root.unknown")
+        // In any order, and beside one that only has the issuer's name.
+        #expect(try code { $0.isReversed = true } == "admitted")
+        let namesake = try FakePKI.certificate(
+            FakePKI.Template(subject: "SEV-Genoa", issuer: "ARK-Genoa"), of: other, by: other)
+        let beside: Change = {
+            $0.strangeCertificate = namesake
+            $0.isReversed = true
+        }
+        #expect(try code(beside) == "admitted")
+        // A P-256 key is none of AMD's, whatever it says of itself.
+        let small = try PrivateKey.generate(.p256)
+        var template = FakePKI.Template(subject: "SEV-VCEK", issuer: "SEV-Genoa")
+        template.extensions = [
+            ("1.3.6.1.4.1.3704.1.2", DER.tagged(0x16, Array("Genoa".utf8)))
+        ]
+        let weak = try FakePKI.certificate(template, of: small, by: other)
+        let alone: Change = {
+            $0.leavesOut = [0]
+            $0.strangeCertificate = weak
+        }
+        #expect(try code(alone) == "snp.key.missing")
     }
 
     @Test func revocationIsLookedUp() throws {
@@ -160,6 +182,24 @@ struct SNPAppraisalTests {
         #expect(try code(cloud, { $0.loadedKey = .refused }) == "snp.vlek.provider")
         #expect(try code(cloud, { $0.loadedKey = .oneOf([]) }) == "snp.vlek.provider")
         #expect(try code(cloud, { $0.loadedKey = .oneOf(["CN=cloud"]) }) == "admitted")
+        let chip: Change = {
+            $0.becomeLoaded("CN=cloud")
+            $0.hardwareID = [UInt8](repeating: 0, count: 64)
+        }
+        #expect(
+            try code(chip, { $0.loadedKey = .oneOf(["CN=cloud"]) }) == "snp.vlek.provider")
+        #expect(try code({ $0.becomeLoaded("C") }, { $0.loadedKey = .oneOf(["C"]) }) == "admitted")
+        // The name of the provider has one form.
+        for content in [
+            [0x16, 0x80] + [UInt8](repeating: 0x41, count: 128), [0x16, 3, 0x43, 0x53, 0x50, 0x58],
+            [0x16, 4, 0x43, 0x53, 0x50], [0x16, 0],
+        ] {
+            let change: Change = {
+                $0.becomeLoaded(nil)
+                $0.leaf.extensions = [("1.3.6.1.4.1.3704.1.5", content)]
+            }
+            #expect(try code(change) == "snp.vlek.provider")
+        }
     }
 
     @Test func extensionsAreReadInOneEncodingOnly() throws {
@@ -181,6 +221,55 @@ struct SNPAppraisalTests {
             $0.leaf.extensions = [("1.3.6.1.4.1.3704.1.3.1", [2, 2, 0, 10])]
         }
         #expect(try code(padded) == "snp.key.tcb")
+    }
+
+    @Test func whatIsMissingOrNewIsTold() throws {
+        let eight = [UInt8](repeating: 0, count: 8)
+        #expect(SNPTCB(eight, product: .genoa) != nil)
+        #expect(SNPTCB(eight + [0], product: .genoa) == nil)
+        // The vectors of mitigations are claims of version 5 alone.
+        for (version, has): (UInt8, Bool) in [(4, false), (5, true)] {
+            var snp = try FakeSNP()
+            snp.set(0, [version])
+            let report = try SNPReport(SNPEvidence.fields(snp.evidence()).report)
+            #expect((report.claims["launch_mit_vector"] != nil) == has)
+        }
+        // The refusal of a product names those that are accepted.
+        let snp = try FakeSNP()
+        var policy = snp.policy
+        policy.products[.genoa] = nil
+        let evidence = try SNPEvidence.fields(snp.evidence())
+        let read = try SNPEvidence(
+            report: evidence.report, certificates: evidence.certificates,
+            revocationList: evidence.revocationList)
+        let refusal = #expect(throws: Refusal.self) {
+            try SNPAppraisal(policy: policy.snp, evidence: read, now: FakePKI.now).run()
+        }
+        #expect(refusal?.code == "snp.product.refused")
+        #expect(refusal?.expected == "milan or turin")
+    }
+
+    /// Endorsements of another type are not certificates, whatever is in them.
+    @Test func certificatesAreCalledSo() throws {
+        var snp = try FakeSNP()
+        snp.leavesOut = [1]
+        let middle = try FakePKI.certificate(snp.middle, of: snp.ask, by: snp.ark)
+        for (mediaType, wanted) in [
+            ("application/pkix-cert", "admitted"),
+            ("application/octet-stream", "snp.chain.invalid"),
+        ] {
+            let fields = try SNPEvidence.fields(snp.evidence())
+            let evidence = try SNPEvidence(
+                report: fields.report, certificates: fields.certificates,
+                revocationList: fields.revocationList,
+                endorsements: [Endorsement(mediaType: mediaType, bytes: middle)])
+            do throws(Refusal) {
+                try SNPAppraisal(policy: snp.policy.snp, evidence: evidence, now: FakePKI.now).run()
+                #expect(wanted == "admitted")
+            } catch {
+                #expect(error.code == wanted)
+            }
+        }
     }
 
     @Test func turinHasARuleOfItsOwn() throws {

@@ -74,6 +74,22 @@ struct TPMAppraisalTests {
                 "tpm.pcr.digest",
                 { $0.sent = $0.values.mapValues { _ in [UInt8](repeating: 1, count: 32) } }
             ),
+            (
+                "tpm.pcr.duplicate",
+                { $0.selections = Array(repeating: (0x000B, [0x81, 0, 0, 0]), count: 16) }
+            ),
+            (
+                "tpm.malformed",
+                { $0.selections = Array(repeating: (0x000B, [0x81, 0, 0]), count: 17) }
+            ),
+            ("tpm.malformed", { $0.selections = [(0x000B, [0x81, 0, 0, 0, 0])] }),
+            (
+                "tpm.malformed",
+                {
+                    $0.selections = [(0x000B, [0, 0, 0, 1])]
+                    $0.values = [24: [UInt8](repeating: 1, count: 32)]
+                }
+            ),
             ("tpm.malformed", { $0.sent = [:] }),
             ("tpm.malformed", { $0.sent = [0: [1]] }),
         ]
@@ -220,6 +236,62 @@ struct TPMAppraisalTests {
         // A policy that cares for nothing else still refuses other state before it asks for proof.
         policy.pcrs[7] = .oneOf([])
         #expect(code(tpm, policy) == "tpm.pcr.mismatch")
+    }
+
+    @Test func anAuthorityIsNoEndorsementKey() throws {
+        let key = try PrivateKey.generate()
+        let authority = try PrivateKey.generate()
+        var template = FakePKI.Template(subject: "EK", issuer: "Vendor")
+        let usage = DER.sequence([DER.objectIdentifier("2.23.133.8.1")])
+        template.extensions = [("2.5.29.37", usage)]
+        let top = FakePKI.Template(subject: "Vendor", issuer: "Vendor", isAuthority: true)
+        let root = try Certificate(der: FakePKI.certificate(top, of: authority, by: authority))
+        var tpm = try FakeTPM()
+        var policy = FakePolicy(tpm)
+        policy.key = .endorsed(roots: [root], keys: .any)
+        tpm.endorsementCertificate = try FakePKI.certificate(template, of: key, by: authority)
+        guard case .activation = try appraise(tpm, policy) else {
+            Issue.record("the good one was not asked for its proof")
+            return
+        }
+        template.isAuthority = true
+        tpm.endorsementCertificate = try FakePKI.certificate(template, of: key, by: authority)
+        #expect(code(tpm, policy) == "tpm.ek.certificate")
+    }
+
+    @Test func aCloudsCertificateIsOfTheKeyAndNoAuthority() throws {
+        let authority = try PrivateKey.generate()
+        let top = FakePKI.Template(subject: "Cloud", issuer: "Cloud", isAuthority: true)
+        let root = try Certificate(der: FakePKI.certificate(top, of: authority, by: authority))
+        func outcome(
+            of key: PrivateKey? = nil, isAuthority: Bool = false, to: String = "280101000000Z",
+            count: Int = 1
+        ) throws -> String {
+            var tpm = try FakeTPM()
+            var leaf = FakePKI.Template(
+                subject: "AK", issuer: "Cloud", to: to, isAuthority: isAuthority)
+            leaf.serial = 5
+            let der = try FakePKI.certificate(leaf, of: key ?? tpm.key, by: authority)
+            // Read from an NV index, with what fills it up.
+            tpm.keyCertificates = Array(repeating: der + [0xFF, 0xFF], count: count)
+            var policy = FakePolicy(tpm)
+            policy.key = .certified(roots: [root])
+            return code(tpm, policy)
+        }
+        #expect(try outcome() == "admitted")
+        #expect(try outcome(count: 8) == "admitted")
+        #expect(try outcome(count: 9) == "tpm.malformed")
+        #expect(try outcome(count: 0) == "tpm.ak.certificate")
+        #expect(try outcome(of: authority) == "tpm.ak.certificate")
+        #expect(try outcome(isAuthority: true) == "tpm.ak.certificate")
+        #expect(try outcome(to: "270101000000Z") == "tpm.ak.certificate")
+    }
+
+    @Test func onlyRSAKeysGetCredentials() throws {
+        let request = ActivationRequest(
+            endorsementKey: try PrivateKey.generate().publicKey, attestationKeyName: [0, 0x0B])
+        let refusal = #expect(throws: Refusal.self) { try request.makeCredential() }
+        #expect(refusal?.code == "tpm.ek.algorithm")
     }
 
     @Test func keyDerivationMeetsItsDefinition() {

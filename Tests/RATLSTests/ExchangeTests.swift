@@ -101,6 +101,45 @@ struct ExchangeTests {
         }
     }
 
+    @Test func theUnreadHaveAnExactLimit() throws {
+        for (more, wanted) in [(0, nil), (1, "exchange.unread.too_long")] as [(Int, String?)] {
+            let (client, server) = try Sample.mutual()
+            var wire = Wire(client: client, server: server)
+            var end = Wire.End.running
+            wire.server.receive(wire.client.start())
+            _ = Wire.drive(&wire.server, &end)
+            let left = 64 * 1024 - 4 + more
+            // What was read of the challenge does not count.
+            wire.server.receive([2, 0x0F, 0xFF, 0xFF] + [UInt8](repeating: 0, count: left))
+            _ = Wire.drive(&wire.server, &end)
+            #expect(end.code == wanted)
+        }
+    }
+
+    /// Who was refused cannot fill memory either.
+    @Test func nothingIsKeptAfterTheEnd() throws {
+        func unread(_ exchange: Exchange) -> Int? {
+            let input = Mirror(reflecting: exchange).children.first { $0.label == "input" }
+            return (input?.value as? [UInt8])?.count
+        }
+        let (client, server) = try Sample.mutual()
+        var wire = Wire(client: client, server: server)
+        var end = Wire.End.running
+        wire.server.receive([9])
+        _ = Wire.drive(&wire.server, &end)
+        #expect(end.code == "exchange.frame.unknown")
+        wire.server.receive([1, 2, 3])
+        #expect(unread(wire.server) == 0)
+        // A person who has looked takes nothing more.
+        var looking = try Sample.oneWay()
+        looking.client.asks = .inspection
+        wire = Wire(client: looking.client, server: looking.server)
+        wire.run()
+        let before = unread(wire.client)
+        wire.client.receive([1, 2, 3])
+        #expect(unread(wire.client) == before)
+    }
+
     @Test func aSideWithoutAttesterIsRefusedAndLearnsWhy() throws {
         let (client, server) = try Sample.oneWay()
         var bare = server

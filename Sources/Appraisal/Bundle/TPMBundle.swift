@@ -119,7 +119,7 @@ struct TPMBundle {
         _ attest: TPMSAttest, _ hash: Digest
     ) throws(Refusal) -> [Int: [UInt8]] {
         let banks = attest.selections.map(\.algorithm)
-        guard Set(banks).count == banks.count, banks.count == 1 else {
+        guard banks.count == 1 else {
             throw refusal(
                 "tpm.pcr.duplicate", "PCR selection", "one bank",
                 TPMEvidence.show(attest.selections))

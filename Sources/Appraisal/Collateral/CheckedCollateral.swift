@@ -63,7 +63,7 @@ public struct CheckedCollateral: Sendable {
                 endorsements, tee, fmspc, ca, pckIssuers, roots.intel, now)
         case .amd(let product, let isLoaded):
             facts = try CheckedCollateral.amd(
-                endorsements, product, isLoaded, roots.amd[product] ?? [])
+                endorsements, product, isLoaded, roots.amd[product] ?? [], now)
         case .manifest(_, let chip, let version):
             facts = try CheckedCollateral.manifest(
                 endorsements, chip, version, roots.manifests, now)
@@ -171,7 +171,7 @@ public struct CheckedCollateral: Sendable {
 
     private static func amd(
         _ endorsements: [Endorsement], _ product: SNPProduct, _ isLoaded: Bool,
-        _ pins: [[UInt8]]
+        _ pins: [[UInt8]], _ now: Int64
     ) throws(Refusal) -> Facts {
         let certificates = certificates(in: endorsements)
         let name = isLoaded ? "SEV-VLEK-\(product.vendorName)" : "SEV-\(product.vendorName)"
@@ -190,6 +190,7 @@ public struct CheckedCollateral: Sendable {
         let bytes =
             endorsements.first { $0.mediaType == Endorsement.revocationListType }?.bytes ?? []
         let revocations = try list(bytes, by: [root])
+        try checkIssuer(issuer, root, bytes, now)
         return Facts(
             endorsements: [
                 Endorsement(mediaType: Endorsement.certificateType, bytes: issuer.der),
@@ -198,6 +199,21 @@ public struct CheckedCollateral: Sendable {
             ],
             from: max(revocations.thisUpdate, issuer.notBefore),
             until: min(revocations.nextUpdate ?? 0, issuer.notAfter, root.notAfter))
+    }
+
+    // A subject is only a name: the pinned key has to have signed it, and not taken it back.
+    private static func checkIssuer(
+        _ issuer: Certificate, _ root: Certificate, _ list: [UInt8], _ now: Int64
+    ) throws(Refusal) {
+        var options = CertificateChain.Options()
+        options.revocationLists = [list]
+        do throws(KeyError) {
+            try CertificateChain.validate(issuer, anchors: [root], now: now, options: options)
+        } catch {
+            throw refusal(
+                "collateral.signature", issuer.subject, "signed by \(root.subject), not revoked",
+                error.description)
+        }
     }
 
     private static func vcek(

@@ -58,7 +58,7 @@ public enum CollateralNeed: Sendable, Hashable, CustomStringConvertible {
         case "amd" where parts.count == 3:
             guard let product = SNPProduct(rawValue: parts[1]) else { return nil }
             self = .amd(product: product, isLoaded: parts[2] == "vlek")
-        case "vcek" where parts.count > 2:
+        case "vcek" where parts.count > 1:
             // The name has a hash of the chip's identifier: the certificate says which chip.
             guard let product = SNPProduct(rawValue: parts[1]),
                 let der = endorsements.first?.bytes,
@@ -73,7 +73,7 @@ public enum CollateralNeed: Sendable, Hashable, CustomStringConvertible {
             else { return nil }
             self = .manifest(
                 id: parts[1], chip: manifest.product, version: manifest.version)
-        case "ocsp" where parts.count == 2:
+        case "ocsp":
             // The answers name certificates by hashes: those lie beside them.
             self = .status(
                 chain: endorsements.filter { $0.mediaType == CheckedCollateral.subjectType }

@@ -26,7 +26,7 @@ public enum UTCTime {
         let second = Int((time % 86_400 + 86_400) % 86_400)
         // The inverse of `parse`: days since March 1 of year 0, in eras of 400 years.
         let shifted = Int(days) + 719_468
-        let era = (shifted >= 0 ? shifted : shifted - 146_096) / 146_097
+        let era = shifted / 146_097
         let ofEra = shifted - era * 146_097
         let year = (ofEra - ofEra / 1_460 + ofEra / 36_524 - ofEra / 146_096) / 365
         let ofYear = ofEra - (365 * year + year / 4 - year / 100)

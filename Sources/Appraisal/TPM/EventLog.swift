@@ -118,7 +118,7 @@ public struct EventLog: Sendable {
         let register = try reader.u32LittleEndian()
         let type = try reader.u32LittleEndian()
         let count = try reader.u32LittleEndian()
-        guard register < 24, count <= sizes.count else { return nil }
+        guard register < 24 else { return nil }
         var digests: [UInt16: [UInt8]] = [:]
         for _ in 0..<count {
             let algorithm = try reader.u16LittleEndian()
