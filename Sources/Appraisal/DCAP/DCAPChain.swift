@@ -50,8 +50,8 @@ struct DCAPChain {
         return leaves[0]
     }
 
-    /// Certificates of a PEM, one to `limit`: C strings of some platforms' tools carry their end along, and some
-    /// put no line break between two certificates.
+    /// Certificates of a PEM, one to `limit`: C strings of some platforms' tools carry their end
+    /// along, and some put no line break between two certificates.
     static func certificates(_ pem: [UInt8]) throws(KeyError) -> [Certificate] {
         var bytes = pem
         while bytes.last == 0 { bytes.removeLast() }
