@@ -50,7 +50,26 @@ struct BundlePolicyTests {
             files["report-\(index).bin"] = try device.report()
             files["cert-chain-\(index).pem"] = Array(chain.utf8)
         }
-        return try code(files, machine.policy, covering: covering)
+        let outcome = try code(files, machine.policy, covering: covering)
+        let (root, key) = (machine.devices[0].root, machine.maker.rootKey)
+        let alone = try codeWithoutPolicy(
+            files, root: FakePKI.certificate(root, of: key, by: key), covering: covering)
+        #expect(alone == (outcome.hasPrefix("nvidia_") ? nil : outcome))
+        return outcome
+    }
+
+    private func codeWithoutPolicy(
+        _ files: Files, root: [UInt8], covering: [UInt8]?
+    ) throws -> String? {
+        let bundle = try #require(EvidenceBundle(files: files))
+        do throws(Refusal) {
+            var anchors = TrustAnchors()
+            try anchors.add(root)
+            _ = try bundle.authenticate(anchors: anchors, covering: covering, now: FakePKI.now)
+            return nil
+        } catch {
+            return error.code
+        }
     }
 
     private let nonce = [UInt8](repeating: 9, count: 32)

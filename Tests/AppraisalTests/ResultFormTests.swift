@@ -135,9 +135,18 @@ struct ResultFormTests {
         #expect(try code { _ = try SignedClaims(jwt: good) } == "good")
         #expect(try code { _ = try SignedClaims(jwt: token("[1]")) } == "result.malformed")
         for (kind, wanted) in [("JWT", "good"), ("CWT", "result.malformed")] {
-            let bundle = #"[["\#(kind)","\#(good)"],{}]"#
-            #expect(try code { _ = try ResultToken(Array(bundle.utf8)) } == wanted)
+            #expect(try bundle(#"[["\#(kind)","\#(good)"],{}]"#) == wanted)
         }
+        #expect(try bundle(#"[["JWT","\#(good)"],{},{}]"#) == "result.malformed")
+        #expect(try bundle(#"[["JWT","\#(good)",1],{}]"#) == "result.malformed")
+        let text = #"[["JWT","\#(good)"],{}]"#
+        let blanks = String(repeating: " ", count: SignedClaims.maxSize - text.utf8.count)
+        #expect(try bundle(text + blanks) == "good")
+        #expect(try bundle(text + blanks + " ") == "result.malformed")
+    }
+
+    private func bundle(_ text: String) throws -> String {
+        try code { _ = try ResultToken(Array(text.utf8)) }
     }
 
     @Test func tokensHaveTheirSize() throws {
