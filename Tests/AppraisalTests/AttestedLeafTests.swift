@@ -73,6 +73,28 @@ struct AttestedLeafTests {
                 || code(own, fake: fake, hasCollateral: false) == "dcap.collateral.missing")
     }
 
+    /// Whether there is something to read, good or bad, and where it is looked for.
+    @Test func evidenceIsLookedForWhereItMayBe() throws {
+        let digits = String(repeating: "ab", count: 501)
+        func names(_ label: String) -> [(String, [UInt8])] {
+            [("2.5.29.17", DER.sequence([DER.tagged(0x82, Array("\(label).example".utf8))]))]
+        }
+        let cases: [([(String, [UInt8])], Bool)] = [
+            ([], false), ([("1.2.3.4", [4, 0])], false), (names("node"), false),
+            (names(digits + "x"), false), (names(digits), true), ([(gramine, [4, 0])], true),
+        ]
+        for (index, (extensions, isOne)) in cases.enumerated() {
+            var template = FakePKI.Template(subject: "node", issuer: "node")
+            template.extensions = extensions
+            let der = try FakePKI.certificate(template, of: key, by: key)
+            #expect(AttestedLeaf.isOne(try Certificate(der: der)) == isOne, "case \(index)")
+        }
+        let inside: [Dialect] = [
+            .cmw, .ccc, .gramine, .dstackVersioned, .dstack, .lexe, .evervault,
+        ]
+        #expect(Dialect.inCertificates == inside)
+    }
+
     @Test func aQuoteCoversTheKey() throws {
         func outcome(_ value: [UInt8], _ place: String? = nil) throws -> String {
             let (fake, quote) = try quote(covering: value)

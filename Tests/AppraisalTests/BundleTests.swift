@@ -315,4 +315,22 @@ struct BundleTests {
             #expect(EvidenceBundle(file: bytes)?.kind == kind, "file \(index)")
         }
     }
+
+    @Test func filesMayBeText() throws {
+        let quote = try FakeDCAP().quote()
+        func kind(_ text: String) -> EvidenceBundle.Kind? {
+            EvidenceBundle(file: Array(text.utf8))?.kind
+        }
+        let hex = Hex.encode(quote)
+        #expect(kind(hex) == .tdx)
+        #expect(kind("0x" + hex + "\r\n") == .tdx)
+        #expect(kind(Base64.encode(quote)) == .tdx)
+        #expect(kind(" \t\r\n" + Base64.encode(quote)) == .tdx)
+        for text in ["", "\n", "\u{B}" + hex, hex + "\u{7F}", hex + "g"] {
+            #expect(kind(text) == nil, "\(text.prefix(9))")
+        }
+        let blanks = String(repeating: " ", count: 2 * EvidenceBundle.maximumFile - hex.utf8.count)
+        #expect(kind(hex + blanks) == .tdx)
+        #expect(kind(hex + blanks + " ") == nil)
+    }
 }

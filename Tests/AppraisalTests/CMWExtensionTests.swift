@@ -142,6 +142,97 @@ struct CMWExtensionTests {
         #expect(try leaf.code(octets(good), now: FakeLeaf.now + 3_601) == "certificate.expired")
     }
 
+    /// The indexes of the pieces and the number of Endorsements, or the code of the refusal.
+    private func reading(
+        _ leaf: FakeLeaf, _ extensions: [(String, [UInt8])]
+    ) throws -> String {
+        let certificate = try leaf.certificate(extensions)
+        do throws(Refusal) {
+            let carried = try AttestedLeaf(certificate, now: FakeLeaf.now).carried[0]
+            return "\(carried.evidence.map(\.index)) \(carried.endorsements.count)"
+        } catch {
+            return error.code
+        }
+    }
+
+    @Test func indicatorsAndLabelsSayWhatIsEvidence() throws {
+        let leaf = try FakeLeaf()
+        let item = try evidence(leaf)[0]
+        let good = record(item)
+        let values = record(item, indicator: 1, type: "application/x-values")
+        func json(_ third: String, _ type: String? = nil) -> String {
+            "[\"\(type ?? item.mediaType)\",\"\(Base64.encode(url: item.bytes))\",\(third)]"
+        }
+        let strange = CBORValue.array([
+            .text(item.mediaType), .bytes(item.bytes), .text("4"),
+        ])
+        let cases: [(String, [(String, [UInt8])])] = [
+            // What is no Evidence stands beside it, whatever its type.
+            ("[0] 0", octets(.named([("a", good), ("b", values)]))),
+            ("[0] 0", text("{\"a\":\(json("4")),\"b\":\(json("0", "application/x"))}")),
+            ("[0] 0", text("{\"a\":\(json("4")),\"b\":\(json("1", "application/x"))}")),
+            ("[0] 1", text("{\"a\":\(json("4")),\"b\":\(json("2", "application/x"))}")),
+            ("certificate.malformed", octets(values)),
+            ("certificate.malformed", octets(strange)),
+            ("certificate.malformed", text(json("\"4\""))),
+            ("certificate.malformed", text(json("-1"))),
+            // A collection may say its own type.
+            (
+                "[0] 0",
+                octets(.named([("__cmwc_t", .text("tag:x,2026:y")), ("a", good)]))
+            ),
+            // Labels of others say nothing.
+            ("[7] 0", octets(.named([("1.7", good)]))), ("[0] 0", octets(.named([("1", good)]))),
+            ("[0] 0", octets(.named([("9.7", good)]))),
+            ("[0] 0", octets(.named([("1.7.5", good)]))),
+        ]
+        for (index, (outcome, extensions)) in cases.enumerated() {
+            #expect(try reading(leaf, extensions) == outcome, "case \(index)")
+        }
+    }
+
+    @Test func nothingIsReadPastItsLimits() throws {
+        let leaf = try FakeLeaf()
+        let item = try evidence(leaf)[0]
+        let array = "[\"\(item.mediaType)\",\"\(Base64.encode(url: item.bytes))\",4]"
+        let malformed = "certificate.malformed"
+        for (depth, outcome) in [(3, "[0] 0"), (4, malformed)] {
+            let value = (0..<depth).reduce(record(item)) { value, _ in .named([("a", value)]) }
+            let nested = (0..<depth).reduce(array) { value, _ in "{\"a\":\(value)}" }
+            #expect(try reading(leaf, octets(value)) == outcome)
+            #expect(try reading(leaf, text(nested)) == outcome)
+        }
+        let other = record(Evidence(.tpm, bytes: [1]), indicator: 2)
+        for (count, outcome) in [(64, "[0] 63"), (65, malformed)] {
+            let others = (1..<count).map { ("\($0)", other) }
+            let members = others.map { "\"\($0.0)\":[\"a\",\"AQ\",2]" }.joined(separator: ",")
+            #expect(try reading(leaf, octets(.named([("0", record(item))] + others))) == outcome)
+            #expect(try reading(leaf, text("{\"0\":\(array),\(members)}")) == outcome)
+        }
+        for (count, outcome) in [(128, "[0] 1"), (129, malformed)] {
+            let type = String(repeating: "a", count: count)
+            let other = record(Evidence(.tpm, bytes: [1]), indicator: 2, type: type)
+            let both = CBORValue.named([("0", record(item)), ("1", other)])
+            #expect(try reading(leaf, octets(both)) == outcome)
+        }
+    }
+
+    /// Ratel's own Evidence under a tag begins with its first field.
+    @Test func whatBeginsOtherwiseIsAQuote() throws {
+        let leaf = try FakeLeaf()
+        let report = [UInt8](repeating: 0, count: SNPReport.size)
+        let claims = StaticBinding.claims(spki: leaf.key.spki)
+        func code(_ first: UInt64) throws -> String {
+            let bytes = CBORValue.fields([(first, .bytes(report))]).encoded()
+            let pair = CBORValue.array([.bytes(bytes), .bytes(claims)])
+            return try leaf.code([
+                ("2.23.133.5.4.9", CBORValue.tagged(60_000, pair).encoded())
+            ])
+        }
+        #expect(try code(1).hasPrefix("snp."))
+        #expect(try code(2).hasPrefix("dcap."))
+    }
+
     @Test func taggedEvidenceOfOtherKindsIsRead() throws {
         let leaf = try FakeLeaf()
         let claims = StaticBinding.claims(spki: leaf.key.spki)

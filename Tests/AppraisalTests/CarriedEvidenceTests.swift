@@ -63,6 +63,23 @@ struct CarriedEvidenceTests {
         }
     }
 
+    /// user_data is as long as what it covers; zeros behind are more than that.
+    @Test func aDocumentCoversExactlyAFormula() throws {
+        func covers(_ value: [UInt8], _ userData: [UInt8]?) throws -> Bool {
+            var nitro = try FakeNitro()
+            nitro.set("user_data", userData.map { .bytes($0) })
+            let piece = try ForeignPiece(
+                document: try nitro.evidence(root: try nitro.rootCertificate()))
+            let formula = CarriedEvidence.Formula("a value", value)
+            return (try? CarriedEvidence(.evervault, "here", piece, [formula])) != nil
+        }
+        #expect(try covers([1, 2], [1, 2]))
+        #expect(try !covers([1, 2], [1, 2] + [UInt8](repeating: 0, count: 62)))
+        #expect(try !covers([UInt8](repeating: 1, count: 65), [1]))
+        // A document that covers nothing covers no key, not even an empty one.
+        #expect(try !covers([], nil))
+    }
+
     @Test func anExpectationOfUserDataAloneIsNoConnections() throws {
         let nonce = [UInt8](repeating: 1, count: 48)
         let channel = Appraiser.ExpectedBinding.Nitro(nonce: nonce, publicKey: [2])

@@ -75,6 +75,48 @@ struct CoRIMTests {
                 == "corim.malformed")
     }
 
+    @Test func triplesAndDigestsArePairs() throws {
+        let place = fields([(0, fields([(1, .text("maker"))]))])
+        let all = CBORValue.array([measurement(.text("a"), [(2, digests(1))])])
+        func triples(_ parts: [CBORValue]) -> String {
+            let module = fields([(4, fields([(0, .array([.array(parts)]))]))]).encoded()
+            return code(.tagged(501, fields([(1, .array([.tagged(506, .bytes(module))]))])))
+        }
+        #expect(triples([place, all]) == "[\"a\"]")
+        #expect(triples([place, all, .unsigned(0)]) == "corim.malformed")
+        let three = CBORValue.array([.unsigned(7), .bytes([1]), .unsigned(0)])
+        #expect(
+            code(manifest([measurement(.text("a"), [(2, .array([three]))])])) == "corim.malformed")
+    }
+
+    @Test func aManifestHasItsSize() throws {
+        func encoded(_ count: Int) -> [UInt8] {
+            let name = CBORValue.text(String(repeating: "a", count: count))
+            return manifest([measurement(name, [(2, digests(1))])]).encoded()
+        }
+        let most = CoRIM.maxSize - (encoded(100_000).count - 100_000)
+        #expect(encoded(most).count == CoRIM.maxSize)
+        #expect(code(encoded(most)) != "corim.malformed")
+        #expect(code(encoded(most + 1)) == "corim.malformed")
+    }
+
+    @Test func validityIsWithinTheCalendar() throws {
+        func read(_ seconds: CBORValue) -> String {
+            let validity = fields([(0, .tagged(1, .unsigned(1))), (1, seconds)])
+            let all = CBORValue.tagged(501, fields([(1, .array([])), (4, validity)]))
+            do throws(Refusal) {
+                let manifest = try CoRIM(all.encoded(), signedBy: nil)
+                return "\(manifest.validFrom ?? -1) to \(manifest.validUntil ?? -1)"
+            } catch {
+                return error.code
+            }
+        }
+        #expect(read(.tagged(1, .unsigned(253_402_300_799))) == "1 to 253402300799")
+        #expect(read(.tagged(1, .unsigned(253_402_300_800))) == "corim.malformed")
+        #expect(read(.unsigned(2)) == "corim.malformed")
+        #expect(read(.tagged(1, .text("2"))) == "corim.malformed")
+    }
+
     @Test func aSignatureIsByAPinnedKeyOverTheManifest() throws {
         let key = try PrivateKey.generate()
         let other = try PrivateKey.generate()

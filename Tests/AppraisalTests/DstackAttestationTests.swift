@@ -20,6 +20,10 @@ struct DstackAttestationTests {
         var version: UInt8 = 1
         var listed: [(name: String, payload: [UInt8])]?
         var wire: UInt8 = 1
+        var stackKind = "dstack"
+        /// Google's vTPM quote, which only SCALE has with the TDX quote.
+        var tpmQuote: [UInt8]?
+        var config = "{}"
 
         init(_ leaf: FakeLeaf) throws {
             reportData = Digest.sha512(Array("ratls-cert:".utf8) + leaf.key.spki)
@@ -53,8 +57,9 @@ struct DstackAttestationTests {
             let own = (listed ?? events).map {
                 Pack.scale(Array($0.name.utf8)) + Pack.scale($0.payload)
             }
-            return [0, 0] + Pack.scale(try quote.bytes()) + Pack.scale(items: log)
-                + Pack.scale(items: own) + reportData + Pack.scale(Array("{}".utf8))
+            return [0, tpmQuote == nil ? 0 : 1] + Pack.scale(try quote.bytes())
+                + Pack.scale(items: log) + (tpmQuote ?? []) + Pack.scale(items: own) + reportData
+                + Pack.scale(Array(config.utf8))
         }
 
         func messagePack() throws -> [UInt8] {
@@ -77,12 +82,18 @@ struct DstackAttestationTests {
             ])
             let stack = Pack.map([
                 ("report_data", Pack.numbers(reportData)), ("runtime_events", Pack.array(own)),
-                ("config", Pack.text("{}")),
+                ("config", Pack.text(config)),
             ])
             return Pack.map([
                 ("version", [wire]),
-                ("platform", Pack.map([("kind", Pack.text("tdx")), ("data", platform)])),
-                ("stack", Pack.map([("kind", Pack.text("dstack")), ("data", stack)])),
+                (
+                    "platform",
+                    Pack.map([
+                        ("kind", Pack.text(tpmQuote == nil ? "tdx" : "gcp-tdx")),
+                        ("data", platform),
+                    ])
+                ),
+                ("stack", Pack.map([("kind", Pack.text(stackKind)), ("data", stack)])),
             ])
         }
     }
@@ -151,6 +162,9 @@ struct DstackAttestationTests {
         fake.extend()
         let (scale, pack) = (try fake.scale(), try fake.messagePack())
         try check("certificate.malformed") { $0.wire = 2 }
+        try check("certificate.malformed") { $0.reportData.removeLast() }
+        fake.stackKind = "another"
+        #expect(try code(leaf, try fake.messagePack()) == "certificate.malformed")
         var bad = [[], [1], scale + [0], pack + [0], Array(scale.dropLast()), [0xC0], [2] + scale]
         bad += [Array(pack.dropLast()), [0, 9] + scale.dropFirst(2)]
         for (index, bytes) in bad.enumerated() {
@@ -160,6 +174,101 @@ struct DstackAttestationTests {
         let tail = Pack.scale(items: []) + fake.reportData + Pack.scale([])
         #expect(
             try code(leaf, [0, 4] + Pack.scale([1]) + tail) == "certificate.dialect.unread")
+    }
+
+    /// The parts of a vTPM quote are passed over, none of them taken for another.
+    @Test func aQuoteMayHaveAVTPMsBeside() throws {
+        let value = [9, 8, 7, 6] + Pack.scale(Array("sha256".utf8)) + Pack.scale([5, 4, 3])
+        let event = [5, 6, 7, 8] + Pack.scale([0xFF, 0xFE])
+        func quote(values: Int) -> [UInt8] {
+            Pack.scale([0xFB, 0xFB, 0xFB]) + Pack.scale([0xFA, 0xFA])
+                + Pack.scale(items: [[UInt8]](repeating: value, count: values))
+                + Pack.scale([0xF9]) + [0xF8] + Pack.scale(items: [event, event, event])
+        }
+        try check("bound") { $0.tpmQuote = quote(values: 2) }
+        // 24 registers in each of four banks.
+        try check("bound") { $0.tpmQuote = quote(values: 96) }
+        let leaf = try FakeLeaf()
+        var fake = try Fake(leaf)
+        fake.extend()
+        for (tpmQuote, gaps) in [(nil, 0), (quote(values: 2), 1)] {
+            fake.tpmQuote = tpmQuote
+            let certificate = try leaf.certificate([
+                (DstackAttestationTests.identifier, DER.octetString(try fake.scale()))
+            ])
+            #expect(try AttestedLeaf(certificate, now: FakeLeaf.now).carried[0].gaps.count == gaps)
+        }
+        let scale = try fake.scale()
+        // The last one ends where its values are refused, and what follows would be read.
+        fake.config = String(repeating: " ", count: 97)
+        let cut = Pack.scale([0xFB]) + Pack.scale([0xFA]) + Pack.length(97)
+        for bad in [quote(values: 97), Array(quote(values: 2).dropLast()), cut] {
+            fake.tpmQuote = bad
+            #expect(try code(leaf, try fake.scale()) == "certificate.malformed")
+        }
+        #expect(try code(leaf, Array(scale.dropLast())) == "certificate.malformed")
+    }
+
+    @Test func nothingIsReadPastItsLimits() throws {
+        let leaf = try FakeLeaf()
+        func isRead(_ change: (inout Fake) -> Void) throws -> [Bool] {
+            var fake = try Fake(leaf)
+            change(&fake)
+            return [try fake.scale(), try fake.messagePack()]
+                .map { (try? DstackAttestation($0)) != nil }
+        }
+        let most = DstackEventLog.maxEvents
+        for (count, expected) in [(most, true), (most + 1, false)] {
+            let events = (0..<count).map { _ in (name: "e", payload: [UInt8]()) }
+            #expect(try isRead { $0.listed = events } == [expected, expected])
+            let found = try isRead {
+                $0.listed = []
+                $0.events = events
+                $0.digests = events.map { _ in nil }
+            }
+            #expect(found == [expected, expected])
+        }
+        var fake = try Fake(leaf)
+        fake.config = String(repeating: " ", count: 16_384)
+        let left = 256 * 1024 - (try fake.scale()).count
+        for (more, expected) in [(0, true), (1, false)] {
+            fake.config = String(repeating: " ", count: 16_384 + left + more)
+            #expect(((try? DstackAttestation(try fake.scale())) != nil) == expected)
+        }
+    }
+
+    @Test func reportsHaveAFewCertificates() throws {
+        func platform(_ count: Int) -> [[UInt8]] {
+            let certificates = [[UInt8]](repeating: [0x30, 1], count: count)
+            let reportData = [UInt8](repeating: 1, count: 64)
+            let scale =
+                [0, 3] + Pack.scale([7]) + Pack.scale(items: certificates.map { Pack.scale($0) })
+                + Pack.scale([]) + Pack.scale(items: []) + reportData + Pack.scale([])
+            let platform = Pack.map([
+                ("report", Pack.binary([7])),
+                ("cert_chain", Pack.array(certificates.map { Pack.binary($0) })),
+            ])
+            let stack = Pack.map([
+                ("report_data", Pack.numbers(reportData)), ("runtime_events", Pack.array([])),
+            ])
+            return [
+                scale,
+                Pack.map([
+                    ("version", [1]),
+                    ("platform", Pack.map([("kind", Pack.text("sev-snp")), ("data", platform)])),
+                    ("stack", Pack.map([("kind", Pack.text("dstack")), ("data", stack)])),
+                ]),
+            ]
+        }
+        for bytes in platform(12) {
+            guard case .report([7], let certificates) = try DstackAttestation(bytes).platform
+            else {
+                Issue.record("no report")
+                continue
+            }
+            #expect(certificates.count == 12)
+        }
+        for bytes in platform(13) { #expect(throws: Refusal.self) { try DstackAttestation(bytes) } }
     }
 
     @Test func reportsAndDocumentsAreReadToo() throws {

@@ -4,66 +4,25 @@ import Testing
 
 @testable import Appraisal
 
-/// What servers say after the handshake or at an address of theirs: each formula, and each of its
-/// parts made wrong.
+/// What servers say at an address of theirs: each formula, and each of its parts made wrong.
 struct EndpointTests {
     private static let nonce = [UInt8](repeating: 0x4E, count: 32)
     private static let base = "https://tinfoil.sh/"
 
-    /// The code of the refusal, `bound`, or `nothing` where it is another service's.
-    private func code(
-        _ leaf: FakeLeaf, _ read: (Certificate) throws -> CarriedEvidence?
-    ) throws -> String {
-        do {
-            guard let carried = try read(try leaf.certificate([])) else { return "nothing" }
-            _ = try carried.authenticate()
-            return carried.coversKey ? "bound" : "unbound"
-        } catch let refusal as Refusal {
-            return refusal.code
-        }
-    }
+    // MARK: Answers
 
-    // MARK: Flashbots
-
-    private func message(
-        _ type: String, _ attestation: [UInt8], behind: [UInt8] = []
-    ) -> [UInt8] {
-        let body = Pack.scale(Array(type.utf8)) + Pack.scale(attestation) + behind
-        return (0..<4).map { UInt8(truncatingIfNeeded: body.count >> (24 - 8 * $0)) } + body
-    }
-
-    @Test func aMessageIsBoundToKeyAndExporter() throws {
-        let (leaf, other) = (try FakeLeaf(), try FakeLeaf())
-        let exporter = EndpointTests.nonce
-        func code(
-            _ bytes: [UInt8], _ binding: [UInt8] = EndpointTests.nonce
-        ) throws -> String {
-            try self.code(leaf) { certificate in
-                try FlashbotsMessage.read(bytes)?.message.carried(certificate, binding: binding)
+    @Test func anAnswerHasItsLimit() throws {
+        let leaf = try FakeLeaf()
+        for (more, outcome) in [(0, "endpoint.malformed"), (1, "nothing")] {
+            let text = Array("{\"intel_quote\":\"\"}".utf8)
+            let left = AttestationEndpoint.maximumAnswer - text.count + more
+            let found = try leaf.code { certificate in
+                try AttestationEndpoint.near.read(
+                    text + [UInt8](repeating: 0x20, count: left), nonce: EndpointTests.nonce,
+                    certificate: certificate)
             }
+            #expect(found == outcome)
         }
-        func quote(_ key: [UInt8], _ exporter: [UInt8]) throws -> [UInt8] {
-            try FakeQuote(covering: Digest.sha256(key) + exporter).bytes()
-        }
-        let spki = leaf.key.spki, bare = Array(leaf.key.spki.suffix(65))
-        for type in ["dcap-tdx", "gcp-tdx", "qemu-tdx"] {
-            #expect(try code(message(type, quote(spki, exporter))) == "bound")
-        }
-        let good = message("dcap-tdx", try quote(bare, exporter))
-        #expect(try code(good) == "bound")
-        #expect(try code(good, [UInt8](repeating: 0, count: 32)) == "session.binding")
-        #expect(try code(good, []) == "session.malformed")
-        #expect(try code(message("dcap-tdx", quote(other.key.spki, exporter))) == "session.binding")
-        #expect(try code(Array(good.dropLast())) == "nothing")
-        #expect(try code(FlashbotsMessage.none) == "session.evidence.none")
-        #expect(try code(message("azure-tdx", [1])) == "session.evidence.unread")
-        #expect(try code([0, 1, 0, 1]) == "session.malformed")
-        let behind = message("dcap-tdx", try quote(spki, exporter), behind: [0])
-        #expect(try code(behind) == "session.malformed")
-        // What came behind the message is for whoever speaks next.
-        #expect(try FlashbotsMessage.read(good + [9, 9])?.consumed == good.count)
-        // The later form, `Option` of a quote and its platform, is another protocol's.
-        #expect(try code([0, 0, 0, 2, 1, 0]) == "session.malformed")
     }
 
     // MARK: Tinfoil
@@ -71,7 +30,7 @@ struct EndpointTests {
     private func text(_ bytes: [UInt8]) -> JSONValue { .string(Base64.encode(bytes)) }
 
     private func tinfoil(_ document: JSONValue, _ leaf: FakeLeaf) throws -> String {
-        try code(leaf) { certificate in
+        try leaf.code { certificate in
             try AttestationEndpoint.tinfoil.read(
                 Array(document.serialised().utf8), nonce: EndpointTests.nonce,
                 certificate: certificate)
@@ -109,6 +68,12 @@ struct EndpointTests {
         var identifiers = ["tls"]
         var keyFormat = "key/spki-fp-sha256/v1"
         var algorithm = "report-data/v1"
+        var format = "predicate/attestation/v3"
+        var materialFormat = "crypto-material/v1"
+        var devicesFormat = "device-evidence/v1"
+        /// In place of the quote, and what its certificates are said to be.
+        var snp: FakeSNP?
+        var collateralFormat = "collateral/amd-vcek/v1"
         var sentMaterial: [UInt8]?
         var sentDevices: [UInt8]?
         var devices: [JSONValue] = []
@@ -127,14 +92,36 @@ struct EndpointTests {
                         ("format", .string(base + name)), ("items", .array(items)),
                     ]).serialised().utf8)
             }
-            let material = section("crypto-material/v1", items)
-            let listed = section("device-evidence/v1", devices)
+            let material = section(materialFormat, items)
+            let listed = section(devicesFormat, devices)
             let covered = Digest.sha256(
                 Array("https://tinfoil.sh/report-data/v1".utf8) + nonce
                     + Digest.sha256(material) + Digest.sha256(listed))
             func text(_ bytes: [UInt8]) -> JSONValue { .string(Base64.encode(bytes)) }
+            var report = try FakeQuote(covering: covered).bytes()
+            var collateral: [JSONValue] = []
+            if var snp {
+                snp.set(0x50, covered + [UInt8](repeating: 0, count: 32))
+                let fields = try SNPEvidence.fields(try snp.evidence())
+                report = fields.report
+                let chain = fields.certificates.dropFirst()
+                    .map { PEM.encode($0, label: "CERTIFICATE") }.joined()
+                collateral = [
+                    .members([
+                        ("format", .string(base + collateralFormat)),
+                        (
+                            "data",
+                            .members([
+                                ("vcek_der_base64", text(fields.certificates[0])),
+                                ("cert_chain_pem", .string(chain)),
+                            ])
+                        ),
+                    ])
+                ]
+            }
+            let kind = snp == nil ? "format/tdx-quote/v1" : "format/sev-snp-report/v1"
             return .members([
-                ("format", .string(base + "predicate/attestation/v3")),
+                ("format", .string(base + format)),
                 (
                     "challenge",
                     .members([
@@ -145,12 +132,12 @@ struct EndpointTests {
                 (
                     "cpu_evidence",
                     .members([
-                        ("format", .string(base + "format/tdx-quote/v1")),
-                        ("report_base64", text(try FakeQuote(covering: covered).bytes())),
+                        ("format", .string(base + kind)), ("report_base64", text(report)),
                     ])
                 ),
                 ("crypto_material", text(sentMaterial ?? material)),
-                ("device_evidence", text(sentDevices ?? listed)), ("collateral", .array([])),
+                ("device_evidence", text(sentDevices ?? listed)),
+                ("collateral", .array(collateral)),
             ])
         }
     }
@@ -169,6 +156,9 @@ struct EndpointTests {
         try check("endpoint.binding.key") { $0.nonce = other }
         try check("endpoint.binding.key") { $0.key = other }
         try check("endpoint.malformed") { $0.algorithm = "report-data/v2" }
+        try check("endpoint.malformed") { $0.format = "predicate/attestation/v4" }
+        try check("endpoint.malformed") { $0.materialFormat = "crypto-material/v2" }
+        try check("endpoint.malformed") { $0.devicesFormat = "device-evidence/v2" }
         try check("endpoint.malformed") { $0.identifiers = ["tls", "tls"] }
         try check("endpoint.malformed") { $0.identifiers = ["hpke"] }
         try check("endpoint.malformed") { $0.keyFormat = "key/x25519-hpke/v1" }
@@ -186,6 +176,13 @@ struct EndpointTests {
                 "{\"format\": \"https://tinfoil.sh/device-evidence/v1\", \"items\": []}".utf8)
         }
         try check("endpoint.malformed") { $0.sentDevices = [0x7B, 0x7D] }
+        // AMD's certificates come beside the report, each under its own name.
+        let snp = try FakeSNP()
+        try check("bound") { $0.snp = snp }
+        try check("snp.key.missing") {
+            $0.snp = snp
+            $0.collateralFormat = "collateral/amd-vlek/v1"
+        }
     }
 
     // MARK: NEAR AI and Phala
@@ -222,7 +219,7 @@ struct EndpointTests {
         var report = Report(key: leaf.key.spki)
         try change(&report)
         let text = Array(try report.document().serialised().utf8)
-        let found = try self.code(leaf) { certificate in
+        let found = try leaf.code { certificate in
             try AttestationEndpoint.near.read(
                 text, nonce: EndpointTests.nonce, certificate: certificate)
         }
@@ -254,6 +251,7 @@ struct EndpointTests {
         let list = JSONValue.array([event])
         try near("bound") { ($0.log, $0.register) = (list, register) }
         try near("bound") { ($0.log, $0.register) = (.string(list.serialised()), register) }
+        try near("bound") { $0.log = .string("") }
         try near("dstack.event_log.register") { $0.log = list }
         try near("dstack.event_log.malformed") { $0.log = .array([.null]) }
         try near("dstack.event_log.malformed") { $0.log = .string("[") }
@@ -285,6 +283,9 @@ struct EndpointTests {
         }
         let good = try gpu(nonce)
         try near("bound") { $0.payload = payload([good], nonce) }
+        try near("bound") { $0.payload = .string("") }
+        let most = [JSONValue](repeating: good, count: ForeignDevices.maxDevices)
+        try near("bound") { $0.payload = payload(most, nonce) }
         try near("endpoint.nonce") { $0.payload = payload([good], EndpointTests.other) }
         try near("nvidia.nonce.mismatch") {
             $0.payload = payload([try gpu(EndpointTests.other)], nonce)
@@ -305,14 +306,25 @@ struct EndpointTests {
                 ("evidence", evidence),
             ])
         }
-        func check(_ code: String, _ devices: [JSONValue]) throws {
+        func document(_ devices: [JSONValue]) throws -> JSONValue {
             var version = Version3(key: Digest.sha256(leaf.key.spki))
             version.devices = devices
-            #expect(try tinfoil(version.document(), leaf) == code)
+            return try version.document()
+        }
+        func check(_ code: String, _ devices: [JSONValue]) throws {
+            #expect(try tinfoil(document(devices), leaf) == code)
         }
         let nonce = EndpointTests.nonce
-        try check("bound", [item(try gpu(nonce, said: nonce))])
-        try check("bound", [item(.null, format: "nvidia-nvswitch-evidence/v1")])
+        let known = item(try gpu(nonce, said: nonce))
+        let unread = item(.null, format: "nvidia-nvswitch-evidence/v1")
+        try check("bound", [known])
+        try check("bound", [unread])
+        for (devices, gaps) in [([known], 0), ([unread], 1), ([known, unread], 1)] {
+            let carried = try AttestationEndpoint.tinfoil.read(
+                Array(try document(devices).serialised().utf8), nonce: nonce,
+                certificate: try leaf.certificate([]))
+            #expect(carried?.gaps.count == gaps)
+        }
         try check("endpoint.nonce", [item(try gpu(nonce, said: EndpointTests.other))])
         try check("nvidia.nonce.mismatch", [item(try gpu(EndpointTests.other, said: nonce))])
         try check("endpoint.malformed", [item(.null)])

@@ -66,4 +66,15 @@ struct FakeLeaf {
             return error.code
         }
     }
+
+    /// The code of the refusal, `bound`, or `nothing` where it is another service's.
+    func code(_ read: (Certificate) throws -> CarriedEvidence?) throws -> String {
+        do {
+            guard let carried = try read(try certificate([])) else { return "nothing" }
+            _ = try carried.authenticate()
+            return carried.coversKey ? "bound" : "unbound"
+        } catch let refusal as Refusal {
+            return refusal.code
+        }
+    }
 }

@@ -25,12 +25,15 @@ struct ForeignEncodingTests {
         #expect(reader.text() == nil)
         reader = ScaleReader([12, 1, 2, 3])
         #expect(reader.list(limit: 2, { $0.u8() }) == nil)
+        reader = ScaleReader([12, 1, 2, 3])
+        #expect(reader.list(limit: 3, { $0.u8() }) == [1, 2, 3])
     }
 
     @Test func messagePackIsReadStrictly() {
         let cases: [([UInt8], MessagePack?)] = [
             ([0x05], .unsigned(5)), ([0xCD, 1, 0], .unsigned(256)), ([0xFF], .negative(-1)),
             ([0xD1, 0xFF, 0], .negative(-256)), ([0xD0, 5], .unsigned(5)),
+            ([0xD0, 0], .unsigned(0)),
             ([0xC0], .null), ([0xC3], .bool(true)), ([0xC4, 1, 7], .bytes([7])),
             ([0xA1, 0x61], .text("a")), ([0x92, 1, 2], .array([.unsigned(1), .unsigned(2)])),
             ([0x81, 0xA1, 0x61, 1], .map([.init(key: "a", value: .unsigned(1))])),
@@ -39,11 +42,18 @@ struct ForeignEncodingTests {
             // Bytes behind, text that is none, a key twice or of another type, cut short.
             ([0x05, 0], nil), ([0xA1, 0xFF], nil), ([0x82, 0xA1, 0x61, 1, 0xA1, 0x61, 1], nil),
             ([0x81, 1, 1], nil), ([0x92, 1], nil), ([0xDD, 0xFF, 0xFF, 0xFF, 0xFF], nil), ([], nil),
+            ([0xDF, 0xFF, 0xFF, 0xFF, 0xFF], nil), ([0x82, 0xA1, 0x61, 1], nil),
         ]
         for (bytes, value) in cases { #expect(MessagePack.decode(bytes) == value, "\(bytes)") }
         let deep = [UInt8](repeating: 0x91, count: MessagePack.maxDepth) + [1]
         #expect(MessagePack.decode(deep) == nil)
         #expect(MessagePack.decode(Array(deep.dropFirst())) != nil)
+        // An array of numbers, which with itself has as many items as there may be, and one more.
+        for count in [MessagePack.maxItems - 1, MessagePack.maxItems] {
+            let size = (0..<4).map { UInt8(truncatingIfNeeded: count >> (24 - 8 * $0)) }
+            let value = MessagePack.decode([0xDD] + size + [UInt8](repeating: 0, count: count))
+            #expect(value?.items?.count == (count < MessagePack.maxItems ? count : nil))
+        }
         #expect(MessagePack.array([.unsigned(1), .unsigned(256)]).octets == nil)
         #expect(MessagePack.decode(Pack.numbers([1, 200]))?.octets == [1, 200])
     }

@@ -209,19 +209,20 @@ struct ResultAppraisalTests {
         )
         func bundle(
             _ device: String?, named: String = "GPU-0", hash: String? = nil,
-            form: String = "SHA-256"
+            form: String = "SHA-256", stated: String? = nil,
+            asking path: [String] = ["submods", "GPU-0", "measres"], for value: String = "success"
         ) throws -> String {
             let digest = hash ?? Hex.encode(Digest.sha256(Array((device ?? "").utf8)))
             let claims = """
                 {"iss":"https://verifier","aud":"us","iat":1799999990,"exp":1800000060,\
-                "eat_nonce":"00ff","submods":{"GPU-0":["DIGEST",["\(form)","\(digest)"]]}}
+                "eat_nonce":"00ff",\
+                "submods":{"GPU-0":\(stated?.replacing("HASH", with: digest)
+                    ?? "[\"DIGEST\",[\"\(form)\",\"\(digest)\"]]")}}
                 """
             let others = device.map { "\"\(named)\":\"\($0)\"" } ?? ""
             let text = "[[\"JWT\",\"\(try setup.sign(setup.header, claims))\"],{\(others)}]"
             var copy = setup
-            copy.constraints = [
-                .init(path: ["submods", "GPU-0", "measres"], allowed: [.string("success")])
-            ]
+            copy.constraints = [.init(path: path, allowed: [.string(value)])]
             return try copy.appraise(Array(text.utf8), covering: [0, 255])
         }
         #expect(try bundle(device) == "admitted until 60")
@@ -229,6 +230,16 @@ struct ResultAppraisalTests {
         #expect(try bundle(device, named: "GPU-1") == "result.submodule")
         #expect(try bundle(nil) == "result.submodule")
         #expect(try bundle(device, form: "SHA-1") == "result.malformed")
+        for stated in [
+            "[\"TOKEN\",[\"SHA-256\",\"HASH\"]]", "[\"DIGEST\",[\"SHA-256\",\"HASH\"],1]",
+            "[\"DIGEST\",[\"SHA-256\",\"HASH\",1]]", "[\"DIGEST\",[\"SHA-256\"]]", "[]", "1",
+        ] {
+            #expect(try bundle(device, stated: stated) == "result.malformed", "\(stated)")
+        }
+        // The claims of the first token are asked for as they are.
+        #expect(
+            try bundle(device, asking: ["eat_nonce"], for: "00ff") == "admitted until 60")
+        #expect(try bundle(device, asking: ["measres"]) == "result.claim")
         // Named with the right hash, but signed by nobody who is pinned; of another nonce; expired.
         let stranger = try Setup()
         let same = #"{"iat":1799999990,"eat_nonce":"00ff","measres":"success"}"#
@@ -237,6 +248,35 @@ struct ResultAppraisalTests {
         #expect(try bundle(setup.sign(setup.header, other)) == "evidence.nonce.mismatch")
         let old = #"{"iat":1799999990,"exp":1799999999,"eat_nonce":"00ff","measres":"success"}"#
         #expect(try bundle(setup.sign(setup.header, old)) == "result.expired")
+    }
+
+    @Test func aBundleHasAtMost32Parts() throws {
+        let setup = try Setup()
+        func bundle(_ count: Int) throws -> String {
+            let device = try setup.sign(setup.header, #"{"iat":1799999990}"#)
+            let digest = Hex.encode(Digest.sha256(Array(device.utf8)))
+            let submodules = (0..<count).map { #""\#($0)":["DIGEST",["SHA-256","\#(digest)"]]"# }
+            let claims = """
+                {"iss":"https://verifier","aud":"us","iat":1799999990,"exp":1800000060,\
+                "submods":{\(submodules.joined(separator: ","))}}
+                """
+            let others = (0..<count).map { #""\#($0)":"\#(device)""# }.joined(separator: ",")
+            let text = "[[\"JWT\",\"\(try setup.sign(setup.header, claims))\"],{\(others)}]"
+            var copy = setup
+            copy.constraints = []
+            return try copy.appraise(Array(text.utf8))
+        }
+        #expect(try bundle(32) == "admitted until 60")
+        #expect(try bundle(33) == "result.malformed")
+    }
+
+    @Test func timesAreWithinTheCalendar() throws {
+        func read(_ text: String) -> Int64? {
+            ResultToken.time("iat", .object([.init("iat", .number(text))]))
+        }
+        #expect(read("0") == 0)
+        #expect(read("253402300799") == 253_402_300_799)
+        for text in ["-1", "253402300800", "1e3"] { #expect(read(text) == nil, "\(text)") }
     }
 
     @Test func noConnectionCarriesOne() throws {

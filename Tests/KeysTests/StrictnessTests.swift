@@ -176,6 +176,22 @@ struct StrictnessTests {
         #expect(json("\"\\udbff\\udfff\"")?.text == "\u{10FFFF}")
     }
 
+    @Test func jsonHasSoManyValues() {
+        // The array itself is one of them.
+        let most = Array(repeating: "0", count: JSONParser.maxValues - 1).joined(separator: ",")
+        #expect(json("[\(most)]") != nil)
+        #expect(json("[\(most),0]") == nil)
+    }
+
+    @Test(arguments: [2, 8, 64]) func jsonNamesNothingTwice(_ count: Int) {
+        let names = (0..<count).map { "\"\($0)\":0" }.joined(separator: ",")
+        #expect(json("{\(names)}") != nil)
+        for again in 0..<count {
+            #expect(json("{\(names),\"\(again)\":0}") == nil, "\(again)")
+            #expect(json("{\(names),\"new\":0,\"\(again)\":0}") == nil, "\(again)")
+        }
+    }
+
     @Test func comparisonsAreOfTheWhole() {
         #expect(ConstantTime.equal([1, 2], [1, 2]))
         #expect(ConstantTime.equal([], []))

@@ -53,10 +53,14 @@ struct DeviceBundle {
         let several = several
         guard !several.isEmpty else { return findings(try claims("")) }
         var devices: [Claims] = []
-        for index in several { devices.append(try claims("-\(index)")) }
-        let leaves = devices.compactMap { $0["leaf_subject"] }
-        // A subject of NVIDIA's holds the hash of the device's key.
-        guard leaves.indices.allSatisfy({ !leaves[..<$0].contains(leaves[$0]) }) else {
+        var chains: [NVIDIADeviceChain] = []
+        for index in several {
+            devices.append(try claims("-\(index)"))
+            let certificates = try chain("-\(index)")
+            chains.append(
+                try NVIDIADeviceChain(certificates, of: NVIDIADevice(of: certificates)))
+        }
+        guard NVIDIADeviceChain.areDistinct(chains) else {
             throw Refusal(
                 "nvidia.device.duplicate", .evidence, kind: "nvidia_gpu", field: "devices",
                 expected: "each device once", got: "one of them twice",

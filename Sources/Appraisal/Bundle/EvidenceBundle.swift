@@ -57,7 +57,6 @@ public struct EvidenceBundle: Sendable {
     private static func decoded(text bytes: [UInt8]) -> [UInt8]? {
         guard bytes.count <= 2 * maximumFile else { return nil }
         let digits = bytes.filter { ![0x20, 0x09, 0x0A, 0x0D].contains($0) }
-        guard !digits.isEmpty, digits.allSatisfy({ (0x21...0x7E).contains($0) }) else { return nil }
         let text = String(decoding: digits, as: UTF8.self)
         let plain = text.hasPrefix("0x") ? String(text.dropFirst(2)) : text
         return Hex.decode(plain) ?? Base64.decode(digits) ?? Base64.decode(url: text)

@@ -8,9 +8,6 @@ struct DCAPChain {
     let roots: [[UInt8]]
     let now: Int64
 
-    /// Certificates in one PEM: three are usual.
-    private static let maximumCertificates = 8
-
     /// The PCK certificate of a quote, proved.
     func pck(_ pem: [UInt8], _ collateral: DCAPCollateral) throws(Refusal) -> Certificate {
         let (leaf, certificates) = try pck(in: pem)
@@ -53,8 +50,8 @@ struct DCAPChain {
         return leaves[0]
     }
 
-    /// Certificates of a PEM: C strings of some platforms' tools carry their end along, and some
-    /// put no line break between two certificates.
+    /// Certificates of a PEM, one to `limit`: C strings of some platforms' tools carry their end
+    /// along, and some put no line break between two certificates.
     static func certificates(_ pem: [UInt8]) throws(KeyError) -> [Certificate] {
         var bytes = pem
         while bytes.last == 0 { bytes.removeLast() }
@@ -72,9 +69,9 @@ struct DCAPChain {
     private static let limit = 8
 
     func read(_ pem: [UInt8], _ name: String) throws(Refusal) -> [Certificate] {
-        guard let certificates = try? DCAPChain.certificates(pem),
-            (1...DCAPChain.maximumCertificates).contains(certificates.count)
-        else { throw chainRefusal("chain.malformed", name + " as PEM", "something else") }
+        guard let certificates = try? DCAPChain.certificates(pem) else {
+            throw chainRefusal("chain.malformed", name + " as PEM", "something else")
+        }
         return certificates
     }
 

@@ -31,7 +31,7 @@ enum CMWExtension {
         _ content: [UInt8], _ place: String, _ certificate: Certificate
     ) throws(Refusal) -> CarriedEvidence {
         let records = try read(content)
-        let evidence = try pieces(records.filter { $0.isEvidence && !$0.isEndorsement })
+        let evidence = try pieces(records.filter(\.isEvidence))
         guard !evidence.isEmpty else { throw AttestedLeaf.malformed(.cmw) }
         let binding = StaticBinding(spki: certificate.spki)
         return CarriedEvidence(

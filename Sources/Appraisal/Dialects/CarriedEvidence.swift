@@ -52,7 +52,7 @@ public struct CarriedEvidence: Sendable {
         code: String = "certificate.binding.key"
     ) throws(Refusal) {
         let found = formulas.first { formula in
-            !formula.value.isEmpty && formula.value.count <= max(64, piece.covered.count)
+            !formula.value.isEmpty
                 && ConstantTime.equal(piece.covered, piece.padded(formula.value))
         }
         guard let found else {
@@ -111,7 +111,7 @@ struct ForeignPiece {
 
     // REPORT_DATA has 64 bytes; what is shorter stands at its front. user_data is as long as it is.
     func padded(_ value: [UInt8]) -> [UInt8] {
-        guard field == "report_data", value.count < 64 else { return value }
-        return value + [UInt8](repeating: 0, count: 64 - value.count)
+        guard field == "report_data" else { return value }
+        return value + [UInt8](repeating: 0, count: max(0, 64 - value.count))
     }
 }

@@ -111,9 +111,8 @@ private struct MessagePackDecoder {
         return String(validating: bytes, as: UTF8.self).map { .text($0) }
     }
 
-    // Each item takes at least one byte: a count past what is left is a lie, told cheaply.
+    // Nothing is set aside for what a count says: one past what is there ends with the bytes.
     private mutating func array(_ count: Int, _ depth: Int) -> MessagePack? {
-        guard count <= reader.remaining else { return nil }
         var values: [MessagePack] = []
         for _ in 0..<count {
             guard let value = item(depth: depth + 1) else { return nil }
@@ -123,7 +122,6 @@ private struct MessagePackDecoder {
     }
 
     private mutating func map(_ count: Int, _ depth: Int) -> MessagePack? {
-        guard count <= reader.remaining / 2 else { return nil }
         var entries: [MessagePack.Entry] = []
         var keys: Set<String> = []
         for _ in 0..<count {

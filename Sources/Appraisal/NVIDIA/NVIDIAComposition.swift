@@ -36,13 +36,10 @@ struct NVIDIAComposition {
     }
 
     private func checkIdentities() throws(Refusal) {
-        let all = devices.map(\.evidence.chain)
-        for key in [\NVIDIADeviceChain.identity, \NVIDIADeviceChain.leaf] {
-            guard Set(all.map { $0[keyPath: key].spki }).count == all.count else {
-                throw refusal(
-                    "device.duplicate", "devices", "\(all.count) distinct ones",
-                    "one device twice", "have each device attest for itself")
-            }
+        guard NVIDIADeviceChain.areDistinct(devices.map(\.evidence.chain)) else {
+            throw refusal(
+                "device.duplicate", "devices", "\(devices.count) distinct ones",
+                "one device twice", "have each device attest for itself")
         }
     }
 

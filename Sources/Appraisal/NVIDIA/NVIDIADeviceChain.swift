@@ -54,6 +54,13 @@ struct NVIDIADeviceChain: Sendable {
         chip = try NVIDIADeviceChain.chip(certificates, device)
     }
 
+    /// Whether each is of a device of its own: no two share the key of identity, or of reports.
+    static func areDistinct(_ chains: [NVIDIADeviceChain]) -> Bool {
+        [\NVIDIADeviceChain.identity, \.leaf].allSatisfy { key in
+            Set(chains.map { $0[keyPath: key].spki }).count == chains.count
+        }
+    }
+
     // The device names itself in the leaf; what the manufacturer certified it to be is in the name
     // of the authority above the device's own.
     private static func chip(
