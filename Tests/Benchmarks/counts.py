@@ -106,7 +106,7 @@ def of_subjects(subjects, chosen):
                 port = free_port()
                 counted[name] = both(
                     subjects.serve(port, backend.port), port, backend, subjects)
-            elif name == "ratel connect, serve":
+            elif name == "ratel connect + serve":
                 counted |= pair(subjects, backend)
     return counted
 
@@ -127,7 +127,7 @@ def pair(subjects, backend):
             yield entry
 
     command = subjects.serve(port, backend.port, attested=True)
-    counted = {"ratel serve, attested": both(command, port, backend, subjects, True, through)}
+    counted = {"ratel serve (attested)": both(command, port, backend, subjects, True, through)}
     with Process("behind", command, subjects.directory / "run") as serve:
         serve.wait_for_port(port)
         entry = free_port()

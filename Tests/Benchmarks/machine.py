@@ -22,11 +22,20 @@ def tree(pid):
 
 
 def cpu(pid):
-    """CPU seconds of a process, its ended threads too (the clock that clock_getcpuclockid names)."""
+    """CPU seconds of a process, its ended threads too, by the clock of clock_getcpuclockid(3)."""
     try:
         return time.clock_gettime((~pid << 3) | 2)
     except OSError:
         return 0.0
+
+
+def anonymous_memory(pids):
+    """KiB of memory that belongs to the processes alone."""
+    found = 0
+    for pid in pids:
+        status = pathlib.Path(f"/proc/{pid}/status").read_text()
+        found += int(re.search(r"^RssAnon:\s+(\d+)", status, re.MULTILINE)[1])
+    return found
 
 
 class Window:
@@ -66,16 +75,17 @@ def pinned(core, command):
 
 def facts(ratel, peers):
     """Name and value of what a reader has to know about the machine."""
-    found = re.search(r"model name\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text())
-    libuv = first_line(["pkg-config", "--modversion", "libuv"])
+    model = re.search(r"model name\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text())
     return {
         "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
-        "processor": f"{found[1] if found else platform.machine()}, {os.cpu_count()} visible",
+        "processor": f"{model[1] if model else platform.machine()}, {os.cpu_count()} visible",
         "kernel": platform.release(),
         "OpenSSL": first_line(["openssl", "version"]),
-        "libuv": libuv,
+        "libuv": first_line(["pkg-config", "--modversion", "libuv"]),
         "Ratel": first_line([ratel, "--version"]) + ", commit " + commit(),
-        **{name: first_line(command) for name, command in peers.items()},
+        # Some begin with the path that they were called by.
+        **{name: first_line(command).replace(command[0], "").strip()
+           for name, command in peers.items()},
     }
 
 

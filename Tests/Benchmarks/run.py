@@ -15,7 +15,6 @@ import os
 import pathlib
 import subprocess
 import sys
-import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -33,8 +32,6 @@ from subjects import Subjects  # noqa: E402
 from workloads import measure, workloads  # noqa: E402
 
 TOOLS = {"toksrv": ["toksrv.c"], "tokcli": ["tokcli.c", "-lssl", "-lcrypto"]}
-# Seconds after which a quick run begins no further repetition.
-QUICK = 150
 
 
 def main():
@@ -46,6 +43,8 @@ def main():
         print("skipped: the proxy needs a core and the load another, 0 and 1")
         return 0
     (OUT / "run").mkdir(parents=True, exist_ok=True)
+    for old in [*OUT.glob("*.svg"), *OUT.glob("run/*.log")]:
+        old.unlink()
     build_tools()
     with contextlib.ExitStack() as stack:
         subjects = Subjects(options.ratel.resolve(), OUT, SHARED / "peers", stack)
@@ -65,7 +64,7 @@ def parse():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("ratel", type=pathlib.Path, help="the optimised build")
     parser.add_argument("--quick", action="store_true", help="short windows, fewer streams")
-    parser.add_argument("--repetitions", type=int, help="of all (default: 5; quick: while time is)")
+    parser.add_argument("--repetitions", type=int, help="of all (default: 5; quick: 1)")
     parser.add_argument("--only", type=lambda text: text.split(","), help="subjects")
     parser.add_argument("--workloads", type=lambda text: text.split(","), help="workloads")
     parser.add_argument("--no-counts", action="store_true", help="no instructions, no system calls")
@@ -97,14 +96,10 @@ def repeat(options, subjects, chosen, backend):
     """Every run of every repetition, each kept whatever it says."""
     loads = {name: load for name, load in workloads(options.quick).items()
              if not options.workloads or name in options.workloads}
-    most = options.repetitions or (10 if options.quick else 5)
-    runs, began = [], time.monotonic()
+    repetitions = options.repetitions or (1 if options.quick else 5)
+    runs = []
     with open(OUT / "runs.jsonl", "w") as file:
-        for repetition in range(most):
-            spent = time.monotonic() - began
-            late = spent + spent / max(1, repetition) > QUICK
-            if options.quick and not options.repetitions and repetition and late:
-                break
+        for repetition in range(repetitions):
             # Nobody is always the first, or always behind the same one.
             turn = repetition % len(chosen)
             for load in loads:

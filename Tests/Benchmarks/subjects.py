@@ -19,8 +19,8 @@ SETTINGS = {"haproxy": "haproxy-http.cfg", "nginx": "nginx-http.conf", "hitch": 
 # As one process, so that its instructions are counted where the work is.
 COUNTED = {"haproxy": "haproxy-http.cfg", "nginx": "nginx-http-cg.conf"}
 RATEL = {"ratel serve": "TLS in front, anonymous callers",
-         "ratel serve, attested": "behind a `ratel connect`, which is part of the load",
-         "ratel connect, serve": "the attested pair, both charged"}
+         "ratel serve (attested)": "behind a `ratel connect`, which is part of the load",
+         "ratel connect + serve": "the attested pair, both charged"}
 BASE = "haproxy"
 
 
@@ -105,7 +105,7 @@ class Subjects:
             if not attested:
                 yield Running(port, [serve.pid])
                 return
-            pair = name == "ratel connect, serve"
+            pair = name == "ratel connect + serve"
             core = PROXY_CORE if pair else LOAD_CORE
             with self.connected(port, core) as (connect, entry):
                 charged = [serve.pid, connect.pid] if pair else [serve.pid]
@@ -123,7 +123,8 @@ class Subjects:
         """What the server presents, taken as what it has to present."""
         policy = self.directory / "conf" / "server.yaml"
         policy.write_text(subprocess.check_output(
-            [self.ratel, "policy", "init", f"127.0.0.1:{server}"], text=True, timeout=60))
+            [self.ratel, "policy", "init", f"127.0.0.1:{server}"], text=True,
+            stderr=subprocess.DEVNULL, timeout=60))
         return [self.ratel, "connect", f"127.0.0.1:{server}", "--policy", policy,
                 "--listen", f"127.0.0.1:{port}", "--workers", "1", "--admin", "off"]
 
