@@ -4,11 +4,12 @@ import math
 import statistics
 from html import escape
 
-from report import by_subject, figure_of
+from report import SUBJECTS, by_subject, figure_of
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 760, 440, 70, 190, 40, 55
-# Told apart without red and green.
-COLOURS = ["#777777", "#e69f00", "#56b4e9", "#cc79a7", "#d55e00", "#000000", "#0072b2", "#009e73"]
+# Told apart without red and green, and the same in every picture.
+COLOURS = dict(zip(SUBJECTS, [
+    "#777777", "#e69f00", "#56b4e9", "#cc79a7", "#d55e00", "#000000", "#0072b2", "#009e73"]))
 QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p999": 0.999}
 RATE = 20  # Tokens a second of each stream, where their number is what changes.
 
@@ -91,7 +92,7 @@ def draw(title, below, beside, lines, ticks, label, scale):
     parts.append(text(LEFT + wide / 2, HEIGHT - 12, below, "middle"))
     parts.append(f'<g transform="rotate(-90)">{text(-TOP - high / 2, 16, beside, "middle")}</g>')
     for number, (name, line) in enumerate(lines.items()):
-        colour = COLOURS[number % len(COLOURS)]
+        colour = COLOURS[name]
         path = " ".join(f"{across(x):.1f},{up(value):.1f}" for x, value in line)
         parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>')
         parts += [f'<circle cx="{across(x):.1f}" cy="{up(value):.1f}" r="3" fill="{colour}"/>'

@@ -2,7 +2,10 @@
 
 import statistics
 
-from subjects import BASE, RATEL
+from subjects import RATEL
+
+BASE = "haproxy"
+SUBJECTS = ["direct", BASE, "nginx", "hitch", "envoy", *RATEL]
 
 # A run beside which others took more than this share of a core is counted as disturbed; none is
 # left out for it.
@@ -91,16 +94,11 @@ def remarks(runs):
 
 
 def by_subject(runs):
-    """Each subject with its runs that did not fail, in the order in which they began."""
-    for name in sorted({run["subject"] for run in runs}, key=order):
+    """Each subject with its runs that did not fail."""
+    for name in SUBJECTS:
         own = [run for run in runs if run["subject"] == name and "failure" not in run]
         if own:
             yield name, own
-
-
-def order(name):
-    names = ["direct", BASE, "nginx", "hitch", "envoy", *RATEL]
-    return names.index(name) if name in names else len(names)
 
 
 def partner(run, runs, subject):

@@ -13,6 +13,7 @@ import contextlib
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 
@@ -36,6 +37,8 @@ TOOLS = {"toksrv": ["toksrv.c"], "tokcli": ["tokcli.c", "-lssl", "-lcrypto"]}
 
 def main():
     options = parse()
+    # Ended, it ends what it started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     if not SHARED.is_dir():
         print(f"skipped: the load tools and the peers' settings are in {SHARED}, which is absent")
         return 0
@@ -98,7 +101,7 @@ def repeat(options, subjects, chosen, backend):
              if not options.workloads or name in options.workloads}
     repetitions = options.repetitions or (1 if options.quick else 5)
     runs = []
-    with open(OUT / "runs.jsonl", "w") as file:
+    with open(OUT / "runs.jsonl", "w", buffering=1) as file:
         for repetition in range(repetitions):
             # Nobody is always the first, or always behind the same one.
             turn = repetition % len(chosen)

@@ -21,7 +21,6 @@ COUNTED = {"haproxy": "haproxy-http.cfg", "nginx": "nginx-http-cg.conf"}
 RATEL = {"ratel serve": "TLS in front, anonymous callers",
          "ratel serve (attested)": "behind a `ratel connect`, which is part of the load",
          "ratel connect + serve": "the attested pair, both charged"}
-BASE = "haproxy"
 
 
 class Running:
