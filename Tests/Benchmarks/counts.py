@@ -36,8 +36,7 @@ def instructions(command, port, backend, directory, plain=False, through=None):
     Where `through` is given, it starts another proxy in front, which the streams enter.
     """
     def measure(tokens):
-        name = f"cachegrind-{port}-{tokens}"
-        with Process(name, [*CACHEGRIND, *command], directory) as process:
+        with fresh("cachegrind", [*CACHEGRIND, *command], directory) as process:
             drive(process, port, backend, plain, through, tokens)
             process.stop(seconds=60)
             return counted_in(process.text())
@@ -51,9 +50,8 @@ def system_calls(command, port, backend, directory, plain=False, through=None):
         return None
 
     def measure(tokens):
-        name = f"strace-{port}-{tokens}"
-        with Process(name, ["strace", "-f", "-c", "-U", "name,calls", *command],
-                     directory) as process:
+        traced = ["strace", "-f", "-c", "-U", "name,calls", *command]
+        with fresh("strace", traced, directory) as process:
             try:
                 drive(process, port, backend, plain, through, tokens)
             finally:
@@ -64,7 +62,14 @@ def system_calls(command, port, backend, directory, plain=False, through=None):
     return per_token(measure)
 
 
+def fresh(name, command, directory):
+    """A process whose output is all that is in its file, since figures are read from there."""
+    (pathlib.Path(directory) / f"{name}.log").unlink(missing_ok=True)
+    return Process(name, command, directory)
+
+
 def can_trace():
+    """Whether strace is there and allowed to."""
     return shutil.which("strace") and subprocess.run(
         ["strace", "-o", "/dev/null", "true"], capture_output=True).returncode == 0
 
