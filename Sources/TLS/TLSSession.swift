@@ -63,7 +63,7 @@ public struct TLSSession: ~Copyable {
     ) -> HandshakeProgress {
         openOutput(&output)
         if input != nil { openInput(&input!) }
-        ERR_clear_error()
+        clearErrors()
         let status = unsafe SSL_do_handshake(ssl)
         let error = unsafe SSL_get_error(ssl, status)
         unsafe output.produced(io.pointee.outputUsed)
@@ -122,7 +122,7 @@ public struct TLSSession: ~Copyable {
             close()
         }
         while plaintext.end < BufferPool.plaintextSize {
-            ERR_clear_error()
+            clearErrors()
             let room = BufferPool.plaintextSize &- plaintext.end
             let count = unsafe SSL_read(
                 ssl, plaintext.writePointer, Int32(truncatingIfNeeded: room))
@@ -146,7 +146,7 @@ public struct TLSSession: ~Copyable {
         _ plaintext: inout Buffer, into output: inout Buffer
     ) -> TLSError? {
         openOutput(&output)
-        ERR_clear_error()
+        clearErrors()
         let offered = min(plaintext.count, BufferPool.plaintextSize)
         let count = unsafe SSL_write(
             ssl, plaintext.readPointer, Int32(truncatingIfNeeded: offered))
@@ -160,11 +160,11 @@ public struct TLSSession: ~Copyable {
     /// Appends close_notify (RFC 8446 section 6.1) to `output`.
     public mutating func finish(into output: inout Buffer) {
         openOutput(&output)
-        ERR_clear_error()
+        clearErrors()
         unsafe SSL_shutdown(ssl)
         unsafe output.produced(io.pointee.outputUsed)
         close()
-        ERR_clear_error()
+        clearErrors()
     }
 
     /// Whether records wait that OpenSSL made while reading.
@@ -187,7 +187,7 @@ public struct TLSSession: ~Copyable {
         var secret = [UInt8](repeating: 0, count: count)
         let status = unsafe SSL_export_keying_material(
             ssl, &secret, count, label, label.utf8.count, context, context.count, 1)
-        ERR_clear_error()
+        clearErrors()
         return status == 1 ? secret : nil
     }
 

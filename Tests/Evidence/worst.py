@@ -12,10 +12,12 @@ import base64
 import json
 import os
 import pathlib
-import re
 import subprocess
 import sys
 import tempfile
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "Support"))
+from counting import instructions, stripped  # noqa: E402
 
 SHARED = pathlib.Path(os.environ.get("RATEL_SHARED", "../shared")) / "vectors"
 BUDGET = 16 * 1024
@@ -94,25 +96,12 @@ def refuse(ratel, files):
     return code, usage.ru_maxrss, 1_000 * (usage.ru_utime + usage.ru_stime), counted
 
 
-def instructions(command):
-    """Those that a command executes."""
-    counted = subprocess.run(
-        ["valgrind", "--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null",
-         *command], capture_output=True, text=True, timeout=300)
-    found = re.search(r"I\s+refs:\s+([\d,]+)", counted.stderr)
-    assert found, counted.stderr[-500:]
-    return int(found[1].replace(",", ""))
-
-
 def main():
     built = sys.argv[1]
     if not SHARED.is_dir():
         print(f"skipped: {SHARED} is absent\n0 passed, 0 failed")
         return 0
-    with tempfile.TemporaryDirectory(prefix="ratel-") as path:
-        # Valgrind stumbles over the debugging information of newer compilers.
-        ratel = f"{path}/ratel"
-        subprocess.run(["strip", "-o", ratel, built], check=True)
+    with stripped(built) as ratel:
         return run(ratel)
 
 

@@ -7,7 +7,6 @@ dcap-qvl remembers nothing, and is handed its collateral taken apart.
 
 import json
 import pathlib
-import re
 import statistics
 import subprocess
 import sys
@@ -15,8 +14,10 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "Differential"))
+sys.path.insert(0, str(ROOT / "Support"))
 
 import dcap_qvl  # noqa: E402
+from counting import instructions  # noqa: E402
 from quotes import FILES, SHARED, seconds  # noqa: E402
 
 CASES = ["tdx/v4-gcp-cos113-ccel-uptodate", "tdx/v5-td15-uptodate", "sgx/v3-icx-swhardening",
@@ -49,15 +50,6 @@ def other(folder, at, rounds):
         if number >= rounds // 10:
             times.append((time.process_time_ns() - began) / 1_000)
     return statistics.median(times)
-
-
-def instructions(command):
-    """Those that a command executes, counted by cachegrind."""
-    counted = subprocess.run(
-        ["valgrind", "--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null",
-         *command], capture_output=True, text=True, check=True)
-    found = re.search(r"I\s+refs:\s+([\d,]+)", counted.stderr)
-    return int(found[1].replace(",", ""))
 
 
 def counted(bench, mode, target):
