@@ -137,15 +137,15 @@ extension Conversation {
             upstream?.pause()
             return
         }
-        if answer.dechunks { return relayDechunked(buffer) }
         do throws(HTTPRefusal) {
-            let skim = try answer.body.skim(buffer.bytes)
-            if skim.consumed < buffer.count {
+            let count =
+                answer.dechunks
+                ? try dechunk(&buffer) : try answer.body.skim(buffer.bytes).consumed
+            if count < buffer.count {
                 // More than the answer came: nobody asked for it, and nobody gets it.
                 answer.isUpstreamReusable = false
-                buffer.truncate(to: skim.consumed)
+                buffer.truncate(to: count)
             }
-            let count = skim.consumed
             sendAnswer(buffer, bodyBytes: count)
         } catch {
             breakAnswer(error)
@@ -166,26 +166,17 @@ extension Conversation {
         if answer.body.isFinished { completeAnswer() }
     }
 
-    /// Removes the framing in place, for callers of HTTP/1.0.
-    private func relayDechunked(_ bytes: consuming Buffer) {
-        var buffer = bytes
+    /// Removes the framing in place, for callers of HTTP/1.0 and HTTP/2; says how many bytes are
+    /// the body's.
+    private func dechunk(_ buffer: inout Buffer) throws(HTTPRefusal) -> Int {
         var offset = 0
-        do throws(HTTPRefusal) {
-            while true {
-                let segment = try answer.body.next(buffer.bytes, from: offset)
-                switch segment.kind {
-                case .data: offset = segment.end
-                case .framing: buffer.remove(offset..<segment.end)
-                case .end, .needMore:
-                    if offset < buffer.count {
-                        answer.isUpstreamReusable = false
-                        buffer.truncate(to: offset)
-                    }
-                    return sendAnswer(buffer, bodyBytes: offset)
-                }
+        while true {
+            let segment = try answer.body.next(buffer.bytes, from: offset)
+            switch segment.kind {
+            case .data: offset = segment.end
+            case .framing: buffer.remove(offset..<segment.end)
+            case .end, .needMore: return offset
             }
-        } catch {
-            breakAnswer(error)
         }
     }
 

@@ -180,6 +180,14 @@ public struct TLSSession: ~Copyable {
         unsafe io.pointee.spillCount = 0
     }
 
+    /// Forgets the thread's errors, so that what the next call leaves is its own.
+    ///
+    /// Clearing goes through 16 entries whether there are any or not, on the path of every token.
+    @inline(__always)
+    private func clearErrors() {
+        if ERR_peek_error() != 0 { ERR_clear_error() }
+    }
+
     // MARK: Facts
 
     /// TLS-Exporter (RFC 8446 section 7.5): `count` bytes; nil before the handshake is complete.
