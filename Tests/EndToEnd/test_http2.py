@@ -127,6 +127,25 @@ def test_tokens_of_many_streams_are_not_delayed(context):
     raise AssertionError(f"{pieces:.2f} pieces for each token, gaps {sorted(gaps)[len(gaps) // 2]}")
 
 
+def test_a_caller_may_grant_after_each_token(context):
+    count = 600
+    context.backend.handler = tokens(count, 0.002)
+    with serving(context) as port, H2Client(port) as client:
+        client.grants = False
+        stream, granted = client.request("/"), 0
+        while not client.of(h2.events.StreamEnded, stream):
+            assert client.step(), "the connection ended"
+            came = client.of(h2.events.DataReceived, stream)
+            for _ in came[granted:]:
+                for _ in range(2):
+                    client.frame(8, 0, stream, (100).to_bytes(4, "big"))
+                    client.frame(8, 0, 0, (100).to_bytes(4, "big"))
+            granted = len(came)
+        assert not client.of(h2.events.ConnectionTerminated)
+        # More of these frames than a connection may send that carries nothing.
+        assert 4 * granted > 1_100, granted
+
+
 def test_a_slow_reader_stalls_only_itself(context):
     size = 4 << 20
 

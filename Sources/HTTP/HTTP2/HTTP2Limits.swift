@@ -14,7 +14,7 @@ public struct HTTP2Limits: Sendable {
     public var resetsPerSecond: UInt64 = 100
     public var resetBurst: UInt64 = 1_000
     /// Frames that carry no stream forward (SETTINGS, PING, PRIORITY, WINDOW_UPDATE) for each that
-    /// does, after the first thousand: CVE-2019-9512 and others of that year.
+    /// does, either way, after the first thousand: CVE-2019-9512 and others of that year.
     public var idleFramesPerUsefulFrame = 16
     public var idleFrameBurst = 1_000
     /// Bytes between two whole frames: a header block of the largest list, uncompressed, twice over

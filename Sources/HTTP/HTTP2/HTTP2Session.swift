@@ -177,7 +177,11 @@ open class HTTP2Session {
     final func sendData(_ head: Span<UInt8>, _ count: Int, of body: HTTP2Body) -> Bool {
         guard head.count &+ count <= room else { return false }
         _ = output!.append(head)
-        if count > 0 { body.take(count, into: &output!) }
+        if count > 0 {
+            body.take(count, into: &output!)
+            // A caller may grant windows for each piece that it gets.
+            counters.useful()
+        }
         return true
     }
 
