@@ -6,20 +6,9 @@ import Testing
 
 /// Chains, revocation and the documents that Intel signs, each line by its own code.
 struct DCAPChainTests {
-    private typealias Change = (inout FakeDCAP) throws -> Void
-
-    private func check(_ changes: [(String, Change)]) throws {
-        let good = try FakeDCAP()
-        for (index, (wanted, change)) in changes.enumerated() {
-            var fake = good
-            try change(&fake)
-            #expect(try fake.code() == wanted, "change \(index)")
-        }
-    }
-
     @Test func thePCKLeadsToThePinnedRoot() throws {
         let other = try PrivateKey.generate(.p256)
-        try check([
+        try FakeDCAP.check([
             ("dcap.pck.chain", { $0.pckSigner = other }),
             ("dcap.pck.chain", { $0.pck.to = "270101000000Z" }),
             ("dcap.pck.chain", { $0.pck.from = "270601000000Z" }),
@@ -89,7 +78,7 @@ struct DCAPChainTests {
     }
 
     @Test func everythingIsLookedUpInTheLists() throws {
-        try check([
+        try FakeDCAP.check([
             ("dcap.pck.chain", { $0.revokedByIssuer = [3] }),
             ("dcap.pck.chain", { $0.revokedByRoot = [2] }),
             ("dcap.tcb.chain", { $0.revokedByRoot = [4] }),
@@ -112,7 +101,7 @@ struct DCAPChainTests {
 
     @Test func whoSignsTheDocumentsLeadsToTheRootToo() throws {
         let other = try PrivateKey.generate(.p256)
-        try check([
+        try FakeDCAP.check([
             ("dcap.tcb.chain", { $0.tcbSigner = other }),
             ("dcap.tcb.chain", { $0.tcb.to = "270101000000Z" }),
             ("dcap.tcb.chain", { $0.tcb.isAuthority = true }),
@@ -136,7 +125,7 @@ struct DCAPChainTests {
     }
 
     @Test func documentsAreCurrentAndReadInOneWay() throws {
-        try check([
+        try FakeDCAP.check([
             ("dcap.collateral.stale", { $0.documents.nextUpdate = "2027-01-15T08:00:00Z" }),
             ("UpToDate", { $0.documents.nextUpdate = "2027-01-15T08:00:01Z" }),
             ("dcap.collateral.stale", { $0.documents.issued = "2027-01-15T08:00:01Z" }),
@@ -201,7 +190,7 @@ struct DCAPChainTests {
     @Test func theExtensionOfThePCKIsReadStrictly() throws {
         let field = FakeSGXExtension.field
         let number = FakeSGXExtension.number
-        try check([
+        try FakeDCAP.check([
             ("dcap.pck.extension", { $0.extension_.ppid.removeLast() }),
             ("dcap.pck.extension", { $0.extension_.pceID.append(0) }),
             ("dcap.pck.extension", { $0.extension_.fmspc.removeLast() }),

@@ -6,19 +6,8 @@ import Testing
 
 /// What is refused in the quote itself, each line by its own code.
 struct DCAPQuoteTests {
-    private typealias Change = (inout FakeDCAP) throws -> Void
-
-    private func check(_ changes: [(String, Change)]) throws {
-        let good = try FakeDCAP()
-        for (index, (wanted, change)) in changes.enumerated() {
-            var fake = good
-            try change(&fake)
-            #expect(try fake.code() == wanted, "change \(index)")
-        }
-    }
-
     @Test func goodQuotesOfEveryVersionAreVerified() throws {
-        try check([
+        try FakeDCAP.check([
             ("UpToDate", { _ in }),
             ("UpToDate", { $0.layout.version = 5 }),
             (
@@ -41,7 +30,7 @@ struct DCAPQuoteTests {
     }
 
     @Test func everyLineOfTheHeaderHasItsRefusal() throws {
-        try check([
+        try FakeDCAP.check([
             ("dcap.quote.version", { $0.layout.version = 2 }),
             ("dcap.quote.version", { $0.layout.version = 6 }),
             ("dcap.quote.key_type", { $0.layout.keyType = 3 }),
@@ -52,7 +41,7 @@ struct DCAPQuoteTests {
             ("dcap.quote.certification", { $0.layout.innerType = 3 }),
         ])
         // Version 5 says what follows and how long it is, and both have to fit the TEE.
-        func body(_ type: UInt16, _ size: UInt32, _ tee: UInt32) -> Change {
+        func body(_ type: UInt16, _ size: UInt32, _ tee: UInt32) -> FakeDCAP.Change {
             {
                 $0.layout.version = 5
                 $0.layout.bodyType = type
@@ -60,7 +49,7 @@ struct DCAPQuoteTests {
                 $0.layout.teeType = tee
             }
         }
-        try check([
+        try FakeDCAP.check([
             ("UpToDate", body(2, 584, 0x81)), ("dcap.quote.body", body(2, 648, 0x81)),
             ("dcap.quote.body", body(2, 584, 0)), ("dcap.quote.body", body(1, 384, 0x81)),
             ("dcap.quote.body", body(4, 584, 0x81)), ("dcap.quote.body", body(0, 584, 0x81)),
@@ -70,7 +59,7 @@ struct DCAPQuoteTests {
     @Test func nothingMayFollowAndNothingBeMissing() throws {
         let size = try FakeDCAP().quote().count
         let room = DCAPQuote.maximumSize
-        try check([
+        try FakeDCAP.check([
             ("dcap.quote.malformed", { $0.layout.afterChain = [0] }),
             ("dcap.quote.malformed", { $0.layout.afterWrapping = [0] }),
             ("dcap.quote.malformed", { $0.layout.trailing = [0, 0, 1] }),
@@ -92,7 +81,7 @@ struct DCAPQuoteTests {
 
     @Test func everySignatureIsTheRightOnes() throws {
         let other = try PrivateKey.generate(.p256)
-        try check([
+        try FakeDCAP.check([
             ("dcap.qe.signature", { $0.qeReportKey = other }),
             ("dcap.quote.signature", { $0.quoteKey = other }),
             ("dcap.qe.binding", { $0.layout.reportData = [UInt8](repeating: 0, count: 64) }),
@@ -126,8 +115,10 @@ struct DCAPQuoteTests {
     }
 
     @Test func whatNoPolicyCanAllowIsRefused() throws {
-        func body(_ index: Int, _ value: UInt8) -> Change { { $0.layout.body[index] = value } }
-        try check([
+        func body(_ index: Int, _ value: UInt8) -> FakeDCAP.Change {
+            { $0.layout.body[index] = value }
+        }
+        try FakeDCAP.check([
             ("dcap.tdx.debug", body(120, 1)), ("dcap.tdx.debug", body(120, 0x80)),
             ("dcap.tdx.attributes", body(121, 1)), ("dcap.tdx.attributes", body(126, 0x80)),
             ("dcap.tdx.attributes", body(123, 0x14)),

@@ -6,18 +6,8 @@ import Testing
 
 /// TCB info, TDX module, quoting enclave and the level that comes of them, each line by its code.
 struct DCAPTCBTests {
-    private typealias Change = (inout FakeDCAP) throws -> Void
     private typealias Level = FakeTCBDocuments.Level
     private typealias SVN = FakeTCBDocuments.SVN
-
-    private func check(_ changes: [(String, Change)]) throws {
-        let good = try FakeDCAP()
-        for (index, (wanted, change)) in changes.enumerated() {
-            var fake = good
-            try change(&fake)
-            #expect(try fake.code() == wanted, "change \(index)")
-        }
-    }
 
     private func fives(_ index: Int, _ value: Int) -> [Int] {
         var values = [Int](repeating: 5, count: 16)
@@ -26,7 +16,7 @@ struct DCAPTCBTests {
     }
 
     @Test func theDocumentIsOfThisPlatform() throws {
-        try check([
+        try FakeDCAP.check([
             ("dcap.tcb.id", { $0.documents.set("id", "\"SGX\"") }),
             (
                 "dcap.tcb.id",
@@ -46,7 +36,7 @@ struct DCAPTCBTests {
             ("id", nil), ("version", "2"), ("version", "4"), ("version", nil), ("fmspc", "\"x\""),
             ("pceId", nil), ("tcbEvaluationDataNumber", "\"20\""),
         ] as [(String, String?)] {
-            try check([(malformed, { $0.documents.set(name, value) })])
+            try FakeDCAP.check([(malformed, { $0.documents.set(name, value) })])
         }
         for (name, value) in [
             ("id", nil), ("version", "1"), ("version", "3"), ("miscselect", "\"000000\""),
@@ -54,9 +44,9 @@ struct DCAPTCBTests {
             ("attributesMask", "\"FF\""), ("mrsigner", "\"DD\""), ("isvprodid", nil),
             ("tcbEvaluationDataNumber", "null"),
         ] as [(String, String?)] {
-            try check([(malformed, { $0.documents.setIdentity(name, value) })])
+            try FakeDCAP.check([(malformed, { $0.documents.setIdentity(name, value) })])
         }
-        try check([
+        try FakeDCAP.check([
             (
                 malformed,
                 { $0.documents.infoBefore = { $0.replacing("tcbLevels", with: "levels") } }
@@ -90,8 +80,8 @@ struct DCAPTCBTests {
         let good = [SVN(svn: 5)]
         let other = String(repeating: "01", count: 48)
         let malformed = "dcap.collateral.malformed"
-        func module(_ text: String) -> Change { { $0.documents.modules = [text] } }
-        try check([
+        func module(_ text: String) -> FakeDCAP.Change { { $0.documents.modules = [text] } }
+        try FakeDCAP.check([
             ("dcap.tdx.mrsignerseam", { $0.layout.body[64] = 1 }),
             ("dcap.tdx.seamattributes", { $0.layout.body[119] = 1 }),
             (
@@ -131,7 +121,7 @@ struct DCAPTCBTests {
 
     @Test func theQuotingEnclaveIsIntels() throws {
         let wrong = "dcap.qe.identity"
-        try check([
+        try FakeDCAP.check([
             (wrong, { $0.documents.setIdentity("id", "\"QE\"") }),
             (wrong, { $0.layout.qeReport[16] = 1 }), (wrong, { $0.layout.qeReport[48] = 0x13 }),
             (wrong, { $0.layout.qeReport[128] ^= 1 }), (wrong, { $0.layout.qeReport[256] = 3 }),
@@ -153,13 +143,13 @@ struct DCAPTCBTests {
         let none = "dcap.tcb.unsupported"
         let sixes = (0..<16).map { fives($0, 6) }
         // The module's own version is not the platform's matter once there are modules.
-        try check(sixes.map { values in (none, { $0.documents.levels[0].sgx = values }) })
-        try check(
+        try FakeDCAP.check(sixes.map { values in (none, { $0.documents.levels[0].sgx = values }) })
+        try FakeDCAP.check(
             sixes.enumerated().map { index, values in
                 (index < 2 ? "UpToDate" : none, { $0.documents.levels[0].tdx = values })
             })
         // Of version 0 each component counts.
-        try check(
+        try FakeDCAP.check(
             (0..<16).map { index in
                 (
                     none,
@@ -170,7 +160,7 @@ struct DCAPTCBTests {
                     }
                 )
             })
-        try check([
+        try FakeDCAP.check([
             (none, { $0.documents.levels[0].pceSVN = 14 }),
             (none, { $0.documents.levels[0].tdx = nil }),
             (none, { $0.documents.levels = [] }),
@@ -196,7 +186,7 @@ struct DCAPTCBTests {
     }
 
     @Test func theWorstPartCounts() throws {
-        func parts(_ platform: String, _ module: String, _ enclave: String) -> Change {
+        func parts(_ platform: String, _ module: String, _ enclave: String) -> FakeDCAP.Change {
             {
                 $0.documents.levels[0].status = platform
                 $0.documents.modules = [
@@ -207,7 +197,7 @@ struct DCAPTCBTests {
         }
         let good = "UpToDate"
         let old = "OutOfDate"
-        try check([
+        try FakeDCAP.check([
             (good, parts(good, good, good)), (old, parts(good, old, good)),
             (old, parts(good, good, old)), (old, parts("SWHardeningNeeded", old, good)),
             ("SWHardeningNeeded", parts("SWHardeningNeeded", good, good)),
@@ -227,7 +217,7 @@ struct DCAPTCBTests {
         func relaunch(
             platform: String = "UpToDate", running: [UInt8] = [6, 1], old: String = "OutOfDate",
             new: String = "UpToDate", version: UInt16 = 5
-        ) -> Change {
+        ) -> FakeDCAP.Change {
             {
                 $0.layout.version = version
                 $0.layout.bodyType = 3
@@ -241,7 +231,7 @@ struct DCAPTCBTests {
                 ]
             }
         }
-        try check([
+        try FakeDCAP.check([
             ("TDRelaunchAdvised", relaunch()),
             ("TDRelaunchAdvised", relaunch(platform: "SWHardeningNeeded")),
             (

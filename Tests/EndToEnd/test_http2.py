@@ -12,8 +12,8 @@ from harness import ANONYMOUS, Process, free_port, scratch
 
 
 @contextlib.contextmanager
-def serving(context):
-    """A sidecar for anybody; answers its port."""
+def sidecar(context):
+    """A sidecar for anybody; answers its port and its process."""
     with scratch() as path:
         folder, port = pathlib.Path(path), free_port()
         (folder / "anonymous.yaml").write_text(ANONYMOUS)
@@ -22,7 +22,14 @@ def serving(context):
         command += ["--policy", folder / "anonymous.yaml", "--attester", "simulated"]
         with Process("serve", command, folder) as process:
             process.wait_for_port(port)
-            yield port
+            yield port, process
+
+
+@contextlib.contextmanager
+def serving(context):
+    """The same, where the port is all that matters."""
+    with sidecar(context) as (port, _):
+        yield port
 
 
 def echo(connection):
@@ -286,23 +293,15 @@ def test_too_many_streams_are_refused_and_the_rest_go_on(context):
 
 def test_draining_finishes_what_streams(context):
     context.backend.handler = tokens(30, 0.03)
-    with scratch() as path:
-        folder, port = pathlib.Path(path), free_port()
-        (folder / "anonymous.yaml").write_text(ANONYMOUS)
-        command = [context.ratel, "serve", "--listen", f"127.0.0.1:{port}", "--admin", "off"]
-        command += ["--backend", f"http://127.0.0.1:{context.backend.port}"]
-        command += ["--policy", folder / "anonymous.yaml", "--attester", "simulated"]
-        with Process("serve", command, folder) as process:
-            process.wait_for_port(port)
-            # Python's `h2` takes no frame behind a GOAWAY; curl does.
-            curl = subprocess.Popen(
-                ["curl", "-skN", "--http2", f"https://127.0.0.1:{port}/"],
-                stdout=subprocess.PIPE)
-            first = curl.stdout.read(9)
-            process.child.terminate()
-            body = first + curl.stdout.read()
-            assert curl.wait(10) == 0
-            assert body == b"".join(b"data: %d\n\n" % index for index in range(30))
+    with sidecar(context) as (port, process):
+        # Python's `h2` takes no frame behind a GOAWAY; curl does.
+        curl = subprocess.Popen(
+            ["curl", "-skN", "--http2", f"https://127.0.0.1:{port}/"], stdout=subprocess.PIPE)
+        first = curl.stdout.read(9)
+        process.child.terminate()
+        body = first + curl.stdout.read()
+        assert curl.wait(10) == 0
+        assert body == b"".join(b"data: %d\n\n" % index for index in range(30))
 
 
 def test_both_versions_on_one_port(context):

@@ -28,6 +28,19 @@ struct ExchangeOrderTests {
         return Wire(client: client, server: server)
     }
 
+    /// The client has the server's Evidence, and has not looked at it.
+    private func wireWithEvidence() throws -> Wire {
+        var wire = try wire()
+        wire.server.receive(wire.client.start())
+        wire.client.receive(wire.server.start())
+        wire.server.quoted(try quoteJob(&wire.server).run())
+        guard case .send(let evidence) = wire.server.next() else {
+            throw KeyError(.malformed, "no Evidence")
+        }
+        wire.client.receive(evidence)
+        return wire
+    }
+
     private let credential = Frame(
         .activation,
         ActivationBody.encode(CredentialChallenge(idObject: [1], encryptedSecret: [2]))
@@ -68,15 +81,7 @@ struct ExchangeOrderTests {
     }
 
     @Test func anAppraisalThatComesTooLateAdmitsNobody() throws {
-        var wire = try wire()
-        wire.server.receive(wire.client.start())
-        wire.client.receive(wire.server.start())
-        wire.server.quoted(try quoteJob(&wire.server).run())
-        guard case .send(let evidence) = wire.server.next() else {
-            Issue.record("no Evidence")
-            return
-        }
-        wire.client.receive(evidence)
+        var wire = try wireWithEvidence()
         guard case .appraise(let job) = wire.client.next() else {
             Issue.record("no appraisal")
             return
@@ -105,15 +110,7 @@ struct ExchangeOrderTests {
     }
 
     @Test func aProofIsAskedForOnce() throws {
-        var wire = try wire()
-        wire.server.receive(wire.client.start())
-        wire.client.receive(wire.server.start())
-        wire.server.quoted(try quoteJob(&wire.server).run())
-        guard case .send(let evidence) = wire.server.next() else {
-            Issue.record("no Evidence")
-            return
-        }
-        wire.client.receive(evidence)
+        var wire = try wireWithEvidence()
         let pending = PendingActivation(
             credential: CredentialChallenge(idObject: [1], encryptedSecret: [2]),
             secret: [1, 2, 3],

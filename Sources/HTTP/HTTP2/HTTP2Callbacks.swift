@@ -28,7 +28,7 @@ final class HTTP2Callbacks: @unchecked Sendable {
         unsafe nghttp2_session_server_new2(&session, callbacks, nil, options)
     }
 
-    /// Asks `HTTP2Session.available` for the body of an answer.
+    /// Asks `HTTP2Body.available` how much of an answer's body there is.
     @unsafe static var provider: nghttp2_data_provider {
         var provider = unsafe nghttp2_data_provider()
         unsafe provider.read_callback = { _, _, _, length, flags, source, context in
@@ -118,7 +118,7 @@ final class HTTP2Callbacks: @unchecked Sendable {
             let ends = isStream && head.flags & UInt8(NGHTTP2_FLAG_END_STREAM.rawValue) != 0
             unsafe HTTP2Callbacks.session(context) {
                 $0.receivedFrame(
-                    head.type, stream: head.stream_id, isRequest: isRequest, endsStream: ends)
+                    stream: head.stream_id, isRequest: isRequest, endsStream: ends)
             }
             return 0
         }

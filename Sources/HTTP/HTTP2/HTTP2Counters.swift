@@ -30,7 +30,7 @@ struct HTTP2Counters {
     mutating func useful() { progress &+= 1 }
 
     /// A whole frame came; the refusal once too many of them moved nothing.
-    mutating func frame(_ kind: UInt8, isUseful: Bool) -> HTTP2Error? {
+    mutating func frame(isUseful: Bool) -> HTTP2Error? {
         if isUseful {
             useful()
             return nil

@@ -99,11 +99,6 @@ open class HTTP2Session {
     /// Whether there is something to send.
     public final var wantsToSend: Bool { unsafe nghttp2_session_want_write(session) != 0 }
 
-    /// Whether the connection is over: nothing is to be sent, and nothing awaited.
-    public final var isOver: Bool {
-        unsafe nghttp2_session_want_write(session) == 0 && nghttp2_session_want_read(session) == 0
-    }
-
     /// Begins an answer; `body` is asked for its bytes, and outlives the stream.
     public final func respond(stream: Int32, _ head: ResponseHead, _ body: HTTP2Body?) {
         let fields = HTTP2Fields(head)
@@ -151,7 +146,8 @@ open class HTTP2Session {
         unsafe nghttp2_session_terminate_session(session, code)
     }
 
-    /// Writes frames into `buffer` as far as they fit one TLS record; false when there were none.
+    /// Writes frames into `buffer` as far as they fit one TLS record; answers it, empty when there
+    /// were none.
     public final func fill(_ buffer: consuming Buffer) throws(HTTP2Error) -> Buffer {
         output = consume buffer
         let status = unsafe nghttp2_session_send(session)
@@ -192,9 +188,9 @@ open class HTTP2Session {
         incoming.append(name: name, value: value, limit: Int(limits.maximumHeaderList))
     }
 
-    final func receivedFrame(_ kind: UInt8, stream: Int32, isRequest: Bool, endsStream: Bool) {
+    final func receivedFrame(stream: Int32, isRequest: Bool, endsStream: Bool) {
         sinceFrame = 0
-        if let refusal = counters.frame(kind, isUseful: isRequest || endsStream) {
+        if let refusal = counters.frame(isUseful: isRequest || endsStream) {
             return fail(refusal)
         }
         if isRequest {
