@@ -23,17 +23,10 @@ struct CertificateBundle {
     /// What lies beside the certificate in place of the same that came in it.
     func endorsements(_ leaf: AttestedLeaf) -> [Endorsement] {
         var all = leaf.carried.flatMap(\.stapled)
-        if let collateral = bundle.collateral {
+        if bundle.collateral != nil {
             all.removeAll { $0.mediaType == DCAPCollateral.mediaType }
-            all.append(collateral.endorsement)
         }
-        all += bundle.snpCertificates.map {
-            Endorsement(mediaType: Endorsement.certificateType, bytes: $0)
-        }
-        if let list = bundle.file("crl.der") {
-            all.append(Endorsement(mediaType: Endorsement.revocationListType, bytes: list))
-        }
-        return all
+        return all + bundle.endorsementsOfHardware
     }
 
     func certificate() throws(Refusal) -> Certificate {

@@ -100,8 +100,8 @@ extension EvidenceBundle {
         throw refused
     }
 
-    /// What vouches for the hardware under a virtual TPM.
-    private var endorsementsOfHardware: [Endorsement] {
+    /// What vouches for the hardware under a virtual TPM, or of Evidence in a certificate.
+    var endorsementsOfHardware: [Endorsement] {
         var endorsements = snpCertificates.map {
             Endorsement(mediaType: Endorsement.certificateType, bytes: $0)
         }
