@@ -1,5 +1,6 @@
 public import Bytes
 internal import CUV
+internal import Glibc
 
 /// What became of bytes handed to `Socket.write`.
 public enum WriteOutcome: Sendable {
@@ -24,6 +25,12 @@ open class Socket {
     /// Milliseconds of the loop's clock.
     @inline(__always)
     public final var now: UInt64 { unsafe owner._withUnsafeGuaranteedRef { $0.now } }
+
+    /// Counts this socket's stream among the loop's active ones when it moves.
+    @inline(__always)
+    public final func streamMoved(last: UInt64, now: UInt64) {
+        unsafe owner._withUnsafeGuaranteedRef { $0.streamMoved(last: last, now: now) }
+    }
 
     /// Lends a buffer of the loop's slab; nil when none is free.
     @inline(__always)
@@ -236,6 +243,23 @@ open class Socket {
         guard isTCP else { return }
         unsafe uv_tcp_nodelay(
             UnsafeMutableRawPointer(stream).assumingMemoryBound(to: uv_tcp_t.self), 1)
+    }
+
+    /// Whether what comes is acknowledged together with what is sent next, or after a while, and
+    /// not each read by itself (TCP_QUICKACK of tcp(7), off).
+    ///
+    /// On one machine an acknowledgement costs the reader a tenth of a token; a sender without
+    /// TCP_NODELAY waits for it.
+    public final func acknowledge(late: Bool) {
+        guard isTCP, !isClosing else { return }
+        var descriptor: Int32 = -1
+        unsafe uv_fileno(
+            UnsafeMutableRawPointer(stream).assumingMemoryBound(to: uv_handle_t.self), &descriptor)
+        var quick: Int32 = late ? 0 : 1
+        // Where the kernel does not know it, things stay as they are.
+        unsafe setsockopt(
+            descriptor, Int32(IPPROTO_TCP), TCP_QUICKACK, &quick,
+            socklen_t(MemoryLayout<Int32>.size))
     }
 
     // MARK: libuv's callbacks

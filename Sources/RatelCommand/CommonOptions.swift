@@ -34,6 +34,14 @@ struct CommonOptions: ParsableArguments {
     var buffers: String?
 
     @Option(
+        help: ArgumentHelp(
+            """
+            How long a token may wait for others while 64 or more streams are active on a worker; \
+            0 for never (default: 1ms).
+            """, valueName: "duration"))
+    var gather: String?
+
+    @Option(
         name: .customLong("max-connections"),
         help: "Connections that each worker accepts (default: 10000).")
     var maxConnections: String?
@@ -78,7 +86,8 @@ struct CommonOptions: ParsableArguments {
         [
             "config": config, "admin": admin, "log-format": logFormat, "log-level": logLevel,
             "access-log": accessLog, "workers": workers, "buffers": buffers,
-            "max-connections": maxConnections, "forwarded": forwarded, "grace": grace,
+            "gather": gather, "max-connections": maxConnections, "forwarded": forwarded,
+            "grace": grace,
             "connect-timeout": connectTimeout, "first-byte-timeout": firstByteTimeout,
             "gap-timeout": gapTimeout, "idle-timeout": idleTimeout,
         ]

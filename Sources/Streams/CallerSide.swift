@@ -46,6 +46,11 @@ enum CallerSide {
         case .stream(let stream): stream.now
         }
     }
+    /// Tells the loop that bytes of the answer moved, where streams share records: others gain
+    /// nothing from waiting for each other.
+    @inline(__always) func streamMoved(last: UInt64, now: UInt64) {
+        if case .stream(let stream) = self { stream.moved(last: last, now: now) }
+    }
     var loop: EventLoop { link.loop }
     var remainingLife: UInt64 { link.remainingLife }
 

@@ -154,7 +154,9 @@ extension Conversation {
 
     @inline(__always)
     private func sendAnswer(_ buffer: consuming Buffer, bodyBytes: Int) {
-        lastProgress = caller.now
+        let now = caller.now
+        caller.streamMoved(last: lastProgress, now: now)
+        lastProgress = now
         answer.bytes &+= UInt64(bodyBytes)
         metrics.responseBytes.add(bodyBytes)
         metrics.responseReads.add(1)

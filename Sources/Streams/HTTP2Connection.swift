@@ -46,6 +46,10 @@ final class HTTP2Connection: HTTP2Session {
     var downstream: Downstream { lent.object }
     @inline(__always) var now: UInt64 { lent.with { $0.now } }
 
+    @inline(__always) func moved(last: UInt64, now: UInt64) {
+        lent.with { $0.streamMoved(last: last, now: now) }
+    }
+
     func begin() {
         flusher = Flusher(self)
         idleTimer = LoopTimer(on: downstream.loop) { [unowned self] in self.endIdle() }

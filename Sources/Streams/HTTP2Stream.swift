@@ -48,6 +48,10 @@ final class HTTP2Stream: HTTP2Body {
 
     @inline(__always) var now: UInt64 { lent.with { $0.now } }
 
+    @inline(__always) func moved(last: UInt64, now: UInt64) {
+        lent.with { $0.moved(last: last, now: now) }
+    }
+
     // MARK: The request
 
     func begin(_ head: consuming Buffer, handler: any RequestHandler) {

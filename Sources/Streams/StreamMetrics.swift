@@ -28,7 +28,15 @@ public struct Counter: ~Copyable, Sendable {
     public init() {}
 
     /// Adds `amount`, which may be negative where the number is a gauge.
+    ///
+    /// On its loop's thread alone, so that no locked instruction is needed.
+    @inline(__always)
     public func add(_ amount: Int) {
+        value.store(value.load(ordering: .relaxed) &+ amount, ordering: .relaxed)
+    }
+
+    /// Adds `amount` to a number that several threads change.
+    public func addShared(_ amount: Int) {
         value.wrappingAdd(amount, ordering: .relaxed)
     }
 

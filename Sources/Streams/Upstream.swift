@@ -13,6 +13,9 @@ public final class Upstream: Link {
     private var timer: LoopTimer?
     private var remaining: [Address]
     private let target: UpstreamTarget
+    /// Whether this link's reads tell how the backend sends.
+    private var isTried = false
+    private var trial = Acknowledging.Trial()
 
     init(pool: UpstreamPool, target: UpstreamTarget, addresses: [Address]) {
         self.pool = Borrowed(pool)
@@ -39,6 +42,7 @@ public final class Upstream: Link {
         if let failure { return abandon(.socket(failure)) }
         switch target.security {
         case .plain:
+            beginAcknowledging()
             begin()
         case .tls(let currentContext, let serverName, let makePreamble):
             arm(target.budgets.handshake) { [unowned self] in
@@ -58,6 +62,7 @@ public final class Upstream: Link {
     func lend(to conversation: Conversation) {
         self.conversation = Borrowed(conversation)
         isReused = true
+        trial = Acknowledging.Trial()
         timer?.stop()
     }
 
@@ -81,6 +86,7 @@ public final class Upstream: Link {
 
     public override func didReceive(_ plaintext: consuming Buffer) {
         guard let conversation else { return discard() }
+        if isTried { noteRead(plaintext.count) }
         conversation.with(plaintext) { $0.upstreamDidReceive($1) }
     }
 
@@ -95,6 +101,29 @@ public final class Upstream: Link {
 
     public override func didBreak(_ error: LinkError) {
         abandon(error)
+    }
+
+    // MARK: Acknowledgements
+
+    private func beginAcknowledging() {
+        guard case .ip = target.address else { return }
+        isTried = pool.with { $0.acknowledging.begins(now: now) }
+        if isTried { acknowledge(late: true) }
+    }
+
+    private func noteRead(_ bytes: Int) {
+        pool.with { pool in
+            if pool.acknowledging.isTrying {
+                pool.acknowledging.note(&trial, bytes: bytes, now: now)
+            }
+            switch pool.acknowledging.manner {
+            case .trying: break
+            case .late: isTried = false
+            case .atOnce:
+                isTried = false
+                acknowledge(late: false)
+            }
+        }
     }
 
     private func abandon(_ error: LinkError) {

@@ -39,6 +39,8 @@ public final class UpstreamPool {
     /// Where it connects to.
     public let target: UpstreamTarget
 
+    /// How the target's pieces are acknowledged.
+    var acknowledging = Acknowledging()
     private var idle: [Upstream] = []
     private var all: [ObjectIdentifier: Upstream] = [:]
 

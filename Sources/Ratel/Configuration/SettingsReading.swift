@@ -25,6 +25,7 @@ extension GatewaySettings {
             }
             forwardsClientAddress = text == "append"
         }
+        if let text = source["gather"] { gather = try SettingValue.gather(text) }
         try read("grace", source, &grace)
         try read("connect-timeout", source, &budgets.connect)
         try read("first-byte-timeout", source, &budgets.firstByte)
@@ -37,6 +38,21 @@ extension GatewaySettings {
     ) throws(ConfigurationError) {
         guard let text = source[name] else { return }
         value = try SettingValue.duration(text, setting: name)
+    }
+}
+
+extension SettingValue {
+    /// `0`, or `100us` to `1000us` (also `1ms`); answers microseconds.
+    static func gather(_ text: String) throws(ConfigurationError) -> UInt64 {
+        if text == "0" { return 0 }
+        if text == "1ms" { return 1_000 }
+        // At least twice what the kernel's timers are late by, at most what nobody notices.
+        guard text.hasSuffix("us"), let number = UInt64(text.dropLast(2)),
+            (100...1_000).contains(number)
+        else {
+            throw ConfigurationError("--gather: expected 0, or 100us to 1ms; got \(text)")
+        }
+        return number
     }
 }
 

@@ -53,7 +53,8 @@ public final class Gateway: Sendable {
         let started = Gate<Result<Site, SocketError>>()
         let address = self.address
         let worker = Worker { [settings, makeService] in
-            let loop = EventLoop(bufferCount: settings.buffersPerWorker)
+            let loop = EventLoop(
+                bufferCount: settings.buffersPerWorker, gather: settings.gather)
             let metrics = StreamMetrics()
             let service = makeService(loop, metrics)
             do throws(SocketError) {
