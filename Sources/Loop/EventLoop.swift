@@ -7,6 +7,8 @@ internal import CUV
 public final class EventLoop {
     /// The slab that every socket of this loop reads into and writes from.
     public let buffers: BufferPool
+    /// Bytes of messages that wait on this loop outside the slab, for who keeps them to bound.
+    public var keptBytes = 0
     /// How other threads reach this loop.
     public let mailbox: Mailbox
 

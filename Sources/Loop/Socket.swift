@@ -58,8 +58,18 @@ open class Socket {
     /// read makes one record.
     public final var readSize = BufferPool.bufferSize
 
-    /// Whether this side only begins work for others: it reads while half of the slab is free.
-    public final var readsLast = false
+    /// Which sockets still read when buffers run short.
+    public enum Turn: Sendable {
+        /// While any is left: what comes ends work and gives buffers back, and keeps none.
+        case first
+        /// Until the reserve is all that is left.
+        case usual
+        /// While half of the slab is free: what comes only begins work.
+        case last
+    }
+
+    /// When this one stops reading as buffers run short.
+    public final var readsIn = Turn.usual
 
     /// Makes a socket for a connection to `address`'s kind; `connect` follows.
     public init(on loop: EventLoop, kind address: Address) {
@@ -278,7 +288,11 @@ open class Socket {
         let data = unsafe handle!.pointee.data
         unsafe Unmanaged<Socket>.fromOpaque(data!)._withUnsafeGuaranteedRef { socket in
             unsafe socket.pool._withUnsafeGuaranteedRef {
-                socket.incoming = socket.readsLast ? $0.lendForBeginning() : $0.lendForReading()
+                switch socket.readsIn {
+                case .usual: socket.incoming = $0.lendForReading()
+                case .last: socket.incoming = $0.lendForBeginning()
+                case .first: socket.incoming = $0.lend()
+                }
             }
             if let free = unsafe socket.incoming?.writePointer {
                 unsafe piece!.pointee.base = free.assumingMemoryBound(to: CChar.self)

@@ -27,7 +27,11 @@ struct CommonOptions: ParsableArguments {
             """)
     var accessLog: String?
 
-    @Option(help: "Worker threads, each with its own event loop (default: one per processor).")
+    @Option(
+        help: """
+            Worker threads, each with its own event loop (default: one per processor; for connect \
+            one, so that one connection carries all).
+            """)
     var workers: String?
 
     @Option(help: "Buffers of 17 KiB that each worker may use (default: 4096).")

@@ -28,11 +28,11 @@ final class Conversation {
     let metrics: StreamMetrics
 
     var stage = Stage.head
-    var upstream: Upstream? {
-        didSet { lent = upstream.map { Borrowed($0) } }
+    var upstream: UpstreamSide? {
+        didSet { lent = upstream.map { LentUpstream($0) } }
     }
     /// The same, uncounted: `upstream` keeps it alive.
-    private(set) var lent: Borrowed<Upstream>?
+    private(set) var lent: LentUpstream?
     /// Where the present request goes, for a second try.
     var lastPool: UpstreamPool?
     var request = RequestProgress()
@@ -91,7 +91,12 @@ final class Conversation {
         case .connecting, .exchanging:
             guard request.isComplete else { return abort(.clientLeft) }
             // Whether a half-closed caller still wants its answer is the backend's to decide, as
-            // it would be without a proxy between: the close is passed on.
+            // it would be without a proxy between: the close is passed on. A stream of HTTP/2 has
+            // no such close, and one that goes on would run for callers that are mostly gone.
+            if upstream?.isStream == true {
+                metrics.clientAborts.add(1)
+                return abort(.clientLeft)
+            }
             clientEnded = true
             if stage == .exchanging { upstream?.finish() }
         }
@@ -196,7 +201,7 @@ final class Conversation {
         case .answer(let status, let contentType, let body):
             respond(status: status, contentType: contentType, body: body)
         case .forward(let forwarded, let pool):
-            request.forwarded = forwarded.serialise()
+            request.forwarded = forwarded
             stage = .connecting
             caller.pause()
             watch()

@@ -5,9 +5,12 @@ internal import Streams
 // Each group of settings as it is read from its source: the names are those of the flags.
 
 extension GatewaySettings {
-    init(_ source: ConfigurationSource, listen fallback: String) throws(ConfigurationError) {
+    init(
+        _ source: ConfigurationSource, listen fallback: String, workers count: Int
+    ) throws(ConfigurationError) {
         self.init(
             listen: try SettingValue.address(source["listen"] ?? fallback, setting: "listen"))
+        workers = count
         if let text = source["workers"] {
             workers = try SettingValue.number(text, in: 1...1_024, setting: "workers")
         }
