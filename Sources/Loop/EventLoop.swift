@@ -7,6 +7,8 @@ internal import CUV
 public final class EventLoop {
     /// The slab that every socket of this loop reads into and writes from.
     public let buffers: BufferPool
+    /// What its sockets cost.
+    public let traffic = LoopTraffic()
     /// Bytes of messages that wait on this loop outside the slab, for who keeps them to bound.
     public var keptBytes = 0
     /// How other threads reach this loop.
@@ -42,7 +44,8 @@ public final class EventLoop {
             unsafe Unmanaged<EventLoop>.fromOpaque(handle!.pointee.data)
                 ._withUnsafeGuaranteedRef { loop in
                     loop.tellFollowers()
-                    loop.gather.restBeforeWait(now: loop.now)
+                    loop.traffic.waits.add(1)
+                    if loop.gather.restBeforeWait(now: loop.now) { loop.traffic.rests.add(1) }
                 }
         }
         unsafe uv_check_start(afterWait) { handle in

@@ -51,20 +51,21 @@ struct Gather {
         epoch = current
     }
 
-    /// Rests before the loop waits for events, if that serves anyone.
-    mutating func restBeforeWait(now: UInt64) {
-        guard rest > 0, counted + before > 0 else { return }
+    /// Rests before the loop waits for events, if that serves anyone; says whether it did.
+    mutating func restBeforeWait(now: UInt64) -> Bool {
+        guard rest > 0, counted + before > 0 else { return false }
         enter(now)
-        guard max(counted, before) >= Gather.worthwhile else { return }
+        guard max(counted, before) >= Gather.worthwhile else { return false }
         let time = uv_hrtime()
         let due = lastPass &+ rest
         guard time < due else {
             lastPass = time
-            return
+            return false
         }
         var pause = timespec(tv_sec: 0, tv_nsec: Int(due - time))
         // A signal that ends it early costs a shorter rest.
         unsafe nanosleep(&pause, nil)
         lastPass = due
+        return true
     }
 }

@@ -32,6 +32,15 @@ open class Socket {
         unsafe owner._withUnsafeGuaranteedRef { $0.streamMoved(last: last, now: now) }
     }
 
+    /// Counts a TLS record that carries so many bytes.
+    @inline(__always)
+    public final func countRecord(_ bytes: Int) {
+        unsafe owner._withUnsafeGuaranteedRef { loop in
+            loop.traffic.records.add(1)
+            loop.traffic.recordBytes.add(bytes)
+        }
+    }
+
     /// Lends a buffer of the loop's slab; nil when none is free.
     @inline(__always)
     public final func lendBuffer() -> Buffer? {
@@ -169,6 +178,7 @@ open class Socket {
         precondition(!isWriting, "one write at a time")
         if isClosing { return .failed(.canceled) }
         if buffer.isEmpty { return .sent }
+        unsafe owner._withUnsafeGuaranteedRef { $0.traffic.writes.add(1) }
         var piece = unsafe uv_buf_t(
             base: buffer.readPointer.assumingMemoryBound(to: CChar.self), len: buffer.count)
         let taken = unsafe uv_try_write(stream, &piece, 1)
@@ -318,6 +328,7 @@ open class Socket {
             return
         }
         if count > 0 {
+            unsafe owner._withUnsafeGuaranteedRef { $0.traffic.reads.add(1) }
             buffer.produced(count)
             didRead(buffer)
         } else if count < 0 {

@@ -31,6 +31,9 @@ final class HTTP2Upstream: HTTP2Carrier {
             && streams.count < peerStreams
     }
 
+    /// Whether the peer has still to say how many it takes.
+    var isSettling: Bool { !isDraining && !hasSettings }
+
     /// Whether nobody will find a place here again, and it goes with its last stream.
     func retireIfOver() {
         guard !isDraining, !allowsRequests || lent.with({ $0.remainingLife == 0 }) else { return }
@@ -73,6 +76,10 @@ final class HTTP2Upstream: HTTP2Carrier {
         stream.close(code: code)
         if streams.isEmpty { watch() }
         if isDraining { schedule() }
+        lent.with { link in link.pool.with { $0.serveWaiting() } }
+    }
+
+    override func didReceiveSettings() {
         lent.with { link in link.pool.with { $0.serveWaiting() } }
     }
 

@@ -1,5 +1,5 @@
 internal import Bytes
-internal import Synchronization
+public import Loop
 
 /// What one loop's connections count; read from any thread.
 public final class StreamMetrics: Sendable {
@@ -16,32 +16,13 @@ public final class StreamMetrics: Sendable {
     public let upstreamFailures = Counter()
     /// Time from a request's head to its answer's first byte.
     public let firstByte = Histogram()
+    /// What its sockets cost, admin and upstream connections included.
+    public let traffic: LoopTraffic
 
-    public init() {}
-}
-
-/// A number that one loop changes and any thread reads.
-public struct Counter: ~Copyable, Sendable {
-    private let value = Atomic<Int>(0)
-
-    /// Starts at zero.
-    public init() {}
-
-    /// Adds `amount`, which may be negative where the number is a gauge.
-    ///
-    /// On its loop's thread alone, so that no locked instruction is needed.
-    @inline(__always)
-    public func add(_ amount: Int) {
-        value.store(value.load(ordering: .relaxed) &+ amount, ordering: .relaxed)
+    /// Begins at zero, for the loop whose traffic that is.
+    public init(_ traffic: LoopTraffic) {
+        self.traffic = traffic
     }
-
-    /// Adds `amount` to a number that several threads change.
-    public func addShared(_ amount: Int) {
-        value.wrappingAdd(amount, ordering: .relaxed)
-    }
-
-    /// The number now.
-    public var now: Int { value.load(ordering: .relaxed) }
 }
 
 /// A histogram of milliseconds in fixed buckets, as Prometheus reads it.

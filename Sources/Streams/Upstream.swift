@@ -1,8 +1,9 @@
 public import Bytes
+internal import HTTP
 public import Loop
 
-/// A link to a backend or to another Ratel, lent by its pool to one conversation at a time, or to as
-/// many as it has streams where it speaks HTTP/2.
+/// A link to a backend or to another Ratel, lent by its pool to one conversation at a time, or to
+/// as many as it has streams where it speaks HTTP/2.
 public final class Upstream: Link {
     /// The pool that made it; pools live as long as their loop.
     let pool: Borrowed<UpstreamPool>
@@ -166,6 +167,13 @@ public final class Upstream: Link {
         if let multiplexed {
             pool.with { $0.forget(self, multiplexed) }
             multiplexed.linkDidClose(error)
+            discard()
+            // Who waits is served by another connection, but not after one that never said a word.
+            let hasSpoken = multiplexed.hasSettings
+            pool.with { pool in
+                if hasSpoken { pool.serveWaiting() } else { pool.didNotOpen(error, nil) }
+            }
+            return
         }
         discard()
         if !wasOpen {

@@ -86,7 +86,9 @@ public final class UpstreamPool {
             return carrier.open(for: conversation)
         }
         if target.offersHTTP2, !speaksHTTP1 {
-            if isOpening { return waiting.append(conversation) }
+            if isOpening || shared.contains(where: \.isSettling) {
+                return waiting.append(conversation)
+            }
             isOpening = true
         }
         start(for: conversation)
@@ -94,7 +96,7 @@ public final class UpstreamPool {
 
     private func start(for conversation: Conversation) {
         guard all.count < target.maximumConnections else {
-            return didNotOpen(.refused(.saturated), conversation, remaining: [])
+            return didNotOpen(.refused(.saturated), conversation)
         }
         guard case .ip(let host, let port) = target.address else {
             return connect(to: [target.address], for: conversation)
@@ -104,7 +106,7 @@ public final class UpstreamPool {
             switch found {
             case .success(let addresses): connect(to: addresses, for: conversation)
             case .failure(let error):
-                didNotOpen(.socket(error), conversation, remaining: [])
+                didNotOpen(.socket(error), conversation)
             }
         }
     }
@@ -117,7 +119,7 @@ public final class UpstreamPool {
         }
         // Again: while names were looked up, others may have taken the last places.
         guard all.count < target.maximumConnections else {
-            return didNotOpen(.refused(.saturated), conversation, remaining: [])
+            return didNotOpen(.refused(.saturated), conversation)
         }
         metrics.upstreamConnects.add(1)
         let link = Upstream(pool: self, target: target, addresses: addresses)
@@ -169,7 +171,7 @@ public final class UpstreamPool {
     }
 
     /// No connection came to be, at the first of several addresses or at all.
-    func didNotOpen(_ error: LinkError, _ first: Conversation?, remaining: [Address]) {
+    func didNotOpen(_ error: LinkError, _ first: Conversation?, remaining: [Address] = []) {
         if let first, !remaining.isEmpty { return connect(to: remaining, for: first) }
         isOpening = false
         let others = waiting

@@ -147,3 +147,11 @@ def post(target, body, *lines):
     fields = "".join(f"{line}\r\n" for line in lines)
     head = f"POST {target} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     return f"{head}{fields}Content-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+def metric(admin, name):
+    """The number that /metrics says now."""
+    for line in get(admin, "/metrics").body.decode().splitlines():
+        if line.startswith(name + " "):
+            return int(line.split()[1])
+    raise AssertionError(f"no {name}")

@@ -24,7 +24,8 @@ open class HTTP2Session {
     private final var counters: HTTP2Counters
     private final var trouble: HTTP2Error?
     private final var sinceFrame = 0
-    private final var hasSettings = false
+    /// Whether the peer has said what it takes.
+    public private(set) final var hasSettings = false
     /// Where `fill` writes to.
     private final var output: Buffer?
 
@@ -77,6 +78,8 @@ open class HTTP2Session {
     open func didReceiveEnd(stream: Int32, trailers: [UInt8]) {}
     /// The stream is over; `code` is 0 where both sides ended it in order.
     open func didClose(stream: Int32, code: UInt32) {}
+    /// The peer said how much it takes.
+    open func didReceiveSettings() {}
     /// The peer takes no more streams; those it will not answer are closed as refused.
     open func didReceiveGoAway() {}
 
@@ -170,7 +173,9 @@ open class HTTP2Session {
         switch kind {
         case .headers where isHead:
             didReceiveHead(incoming, stream: stream, hasBody: !endsStream)
-        case .settings: hasSettings = true
+        case .settings:
+            hasSettings = true
+            didReceiveSettings()
         case .goAway: didReceiveGoAway()
         case .headers, .data, .other: break
         }

@@ -1,5 +1,6 @@
 internal import Appraisal
 internal import Bytes
+internal import Loop
 internal import RATLS
 internal import Streams
 
@@ -74,6 +75,22 @@ final class ServiceStatus: StatusSource, Sendable {
         page.counter(
             "ratel_client_aborts_total", "Callers that left before their answer was complete.",
             sum { $0.clientAborts.now })
+        page.counter(
+            "ratel_loop_waits_total", "Times that workers waited for events.",
+            sum { $0.traffic.waits.now })
+        page.counter(
+            "ratel_loop_rests_total", "Times that workers rested so that tokens came together.",
+            sum { $0.traffic.rests.now })
+        page.counter(
+            "ratel_socket_reads_total", "Reads of sockets that brought something.",
+            sum { $0.traffic.reads.now })
+        page.counter(
+            "ratel_socket_writes_total", "Writes to sockets.", sum { $0.traffic.writes.now })
+        page.counter(
+            "ratel_tls_records_total", "TLS records sent.", sum { $0.traffic.records.now })
+        page.counter(
+            "ratel_tls_record_bytes_total", "Bytes that TLS records carried.",
+            sum { $0.traffic.recordBytes.now })
         page.counter(
             "ratel_upstream_connections_total", "Connections made to the upstream.",
             sum { $0.upstreamConnects.now })

@@ -55,7 +55,7 @@ public final class Gateway: Sendable {
         let worker = Worker { [settings, makeService] in
             let loop = EventLoop(
                 bufferCount: settings.buffersPerWorker, gather: settings.gather)
-            let metrics = StreamMetrics()
+            let metrics = StreamMetrics(loop.traffic)
             let service = makeService(loop, metrics)
             do throws(SocketError) {
                 let listener = try StreamListener(
