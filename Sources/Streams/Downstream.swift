@@ -16,8 +16,11 @@ public final class Downstream: Link {
     /// Made when the link opens, gone when it closes; `borrowed` is the same, uncounted.
     private var conversation: Conversation?
     private var borrowed: Borrowed<Conversation>?
-    /// In place of it where the caller speaks HTTP/2.
-    private var multiplexed: HTTP2Connection?
+    /// In place of it where the caller speaks HTTP/2; `shared` is the same, uncounted.
+    private var multiplexed: HTTP2Connection? {
+        didSet { shared = multiplexed.map { Borrowed($0) } }
+    }
+    private var shared: Borrowed<HTTP2Connection>?
     private var opening: LoopTimer?
     private var broken: LinkError?
 
@@ -69,8 +72,9 @@ public final class Downstream: Link {
     }
 
     public override func didReceive(_ plaintext: consuming Buffer) {
+        if let shared { return shared.with(plaintext) { $0.didReceive($1) } }
         guard let borrowed else {
-            multiplexed?.didReceive(plaintext)
+            _ = consume plaintext
             return
         }
         borrowed.with(plaintext) { $0.clientDidReceive($1) }
@@ -82,11 +86,8 @@ public final class Downstream: Link {
     }
 
     public override func didBecomeWritable() {
-        guard let borrowed else {
-            multiplexed?.flush()
-            return
-        }
-        borrowed.with { $0.clientDidBecomeWritable() }
+        if let shared { return shared.with { $0.flush() } }
+        borrowed?.with { $0.clientDidBecomeWritable() }
     }
 
     /// A caller whose TLS failed is still read from for a moment: closing at once could reset the

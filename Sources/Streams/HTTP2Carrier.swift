@@ -123,7 +123,7 @@ class HTTP2Carrier: HTTP2Session {
     @inline(__always)
     final func schedule() {
         guard let follower else { return }
-        follower.with { follower in lent.with { $0.loop.afterEvents(tell: follower) } }
+        follower.with { follower in lent.with { $0.afterEvents(tell: follower) } }
     }
 
     final func becameWritable(_ flow: HTTP2Flow) { writable.append(flow) }

@@ -1,4 +1,5 @@
 internal import CNGHTTP2
+internal import CRecycler
 
 /// The C edge of `HTTP2Session`: what nghttp2 calls, and how it is told of the object.
 @safe
@@ -27,10 +28,31 @@ final class HTTP2Callbacks: @unchecked Sendable {
     }
 
     @unsafe func make(_ role: HTTP2Session.Role, _ session: inout OpaquePointer?) {
+        var memory = unsafe HTTP2Callbacks.memory
         switch role {
-        case .server: unsafe nghttp2_session_server_new2(&session, callbacks, nil, options)
-        case .client: unsafe nghttp2_session_client_new2(&session, callbacks, nil, options)
+        case .server:
+            unsafe nghttp2_session_server_new3(&session, callbacks, nil, options, &memory)
+        case .client:
+            unsafe nghttp2_session_client_new3(&session, callbacks, nil, options, &memory)
         }
+    }
+
+    /// A frame that is queued takes a block, and gives it back once it is sent: from the lists that
+    /// OpenSSL's records use, so that neither reaches the heap.
+    @unsafe private static var memory: nghttp2_mem {
+        unsafe nghttp2_mem(
+            mem_user_data: nil,
+            malloc: { size, _ in unsafe ratel_recycler_allocate(size, nil, 0) },
+            free: { block, _ in unsafe ratel_recycler_free(block, nil, 0) },
+            calloc: { count, size, _ in
+                let (bytes, overflow) = count.multipliedReportingOverflow(by: size)
+                guard !overflow, let block = unsafe ratel_recycler_allocate(bytes, nil, 0) else {
+                    return nil
+                }
+                unsafe block.initializeMemory(as: UInt8.self, repeating: 0, count: bytes)
+                return unsafe block
+            },
+            realloc: { block, size, _ in unsafe ratel_recycler_reallocate(block, size, nil, 0) })
     }
 
     /// What a frame is to the session.
