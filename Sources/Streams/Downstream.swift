@@ -60,7 +60,8 @@ public final class Downstream: Link {
             multiplexed = connection
             // Windows and resets come here, and what they end gives buffers back.
             readsIn = .first
-            return connection.begin()
+            connection.begin()
+            return connection.watchAdmission()
         }
         let conversation = Conversation(
             caller: .connection(Borrowed(self)), handler: makeHandler())
@@ -98,10 +99,37 @@ public final class Downstream: Link {
         else {
             return end(broken ?? error)
         }
-        broken = error
-        opening?.start(after: 1_000)
         discardInput()
         finishWriting()
+        endSoon(error)
+    }
+
+    /// Ends once the peer has, or in a second: it was told why, and may not have read it yet.
+    private func endSoon(_ error: LinkError) {
+        broken = error
+        let timer =
+            opening
+            ?? LoopTimer(on: loop) { [unowned self] in
+                self.didBreak(.socket(.timedOut))
+            }
+        opening = timer
+        timer.start(after: 1_000)
+    }
+
+    /// Ends a connection of HTTP/2 whose GOAWAY says why.
+    func endAfterGoAway(_ error: LinkError) {
+        guard broken == nil, !isClosing else { return end(broken ?? error) }
+        multiplexed?.linkDidClose(error)
+        finish()
+        discardInput()
+        endSoon(error)
+    }
+
+    /// Ends the peer's admission: no request begins any more.
+    func expire() {
+        guard expiresAt != nil else { return }
+        expiresAt = now
+        multiplexed?.drain()
     }
 
     func drain() {

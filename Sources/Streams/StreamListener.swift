@@ -74,9 +74,7 @@ public final class StreamListener: Listener {
     /// Ends every admission: no request begins on a connection that stands, its next exchange
     /// needs a new one.
     public func expireAdmissions() {
-        for connection in connections.values where connection.expiresAt != nil {
-            connection.expiresAt = loop.now
-        }
+        for connection in connections.values { connection.expire() }
         service.expireAdmissions()
     }
 

@@ -57,7 +57,7 @@ final class HTTP2Callbacks: @unchecked Sendable {
 
     /// What a frame is to the session.
     enum FrameKind {
-        case data, headers, settings, goAway, other
+        case data, headers, settings, goAway, continuation, other
 
         init(_ type: UInt8) {
             self =
@@ -66,6 +66,7 @@ final class HTTP2Callbacks: @unchecked Sendable {
                 case NGHTTP2_HEADERS.rawValue: .headers
                 case NGHTTP2_SETTINGS.rawValue: .settings
                 case NGHTTP2_GOAWAY.rawValue: .goAway
+                case NGHTTP2_CONTINUATION.rawValue: .continuation
                 default: .other
                 }
         }
@@ -142,6 +143,14 @@ final class HTTP2Callbacks: @unchecked Sendable {
             }
             return isSent ? 0 : NGHTTP2_ERR_WOULDBLOCK.rawValue
         }
+        unsafe nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks) {
+            _, head, context in
+            let (type, stream) = unsafe (head!.pointee.type, head!.pointee.stream_id)
+            unsafe HTTP2Callbacks.session(context) {
+                $0.beganFrame(FrameKind(type), stream: stream)
+            }
+            return 0
+        }
         unsafe nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks) { _, _, context in
             unsafe HTTP2Callbacks.session(context) { $0.beganHead() }
             return 0
@@ -181,6 +190,13 @@ final class HTTP2Callbacks: @unchecked Sendable {
                     unsafe session.receivedData(bytes.span, of: $0)
                 }
             }
+            return 0
+        }
+        unsafe nghttp2_session_callbacks_set_error_callback2(callbacks) {
+            _, _, text, count, context in
+            // Its own words, and names of fields; never a value.
+            let words = unsafe text.map { unsafe String(cString: $0) } ?? ""
+            unsafe HTTP2Callbacks.session(context) { $0.complaint = words }
             return 0
         }
         unsafe nghttp2_session_callbacks_set_on_stream_close_callback(callbacks) {
