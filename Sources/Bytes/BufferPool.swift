@@ -16,22 +16,24 @@ internal import Glibc
     /// Buffers that reading may not take, so that what was read can be worked on: one to decrypt
     /// into, one to encrypt into and one for a message of this side, twice over; half of a slab
     /// that is smaller than that.
-    @inlinable var reserve: Int { min(6, capacity / 2) }
+    private var reserve: Int { min(6, capacity / 2) }
 
     /// The number of buffers in the slab.
     public let capacity: Int
 
     /// The number of buffers not lent at this moment.
-    @inlinable public var available: Int { unlent }
+    public var available: Int { unlent }
 
     /// The smallest value that `available` has had.
-    @inlinable public var lowWater: Int { fewest }
+    public var lowWater: Int { fewest }
 
-    @usableFromInline var unlent: Int
-    @usableFromInline var fewest: Int
+    // Private, and what uses them not inlinable, so that the compiler proves by itself that nothing
+    // reads them while they change: a check of that at run time costs more than a call.
+    private var unlent: Int
+    private var fewest: Int
 
-    @usableFromInline let slab: UnsafeMutableRawPointer
-    @usableFromInline let free: UnsafeMutablePointer<UInt32>
+    private let slab: UnsafeMutableRawPointer
+    private let free: UnsafeMutablePointer<UInt32>
 
     /// Reserves address space for `capacity` buffers.
     public init(capacity: Int) {
@@ -66,7 +68,7 @@ internal import Glibc
     }
 
     /// Lends one empty buffer, or `nil` when all are lent.
-    @inlinable
+    @inline(never)
     public func lend() -> Buffer? {
         guard unlent > 0 else { return nil }
         unlent &-= 1
@@ -79,7 +81,7 @@ internal import Glibc
     }
 
     /// Lends one for bytes that come in, or `nil` when only the reserve is left.
-    @inlinable
+    @inline(never)
     public func lendForReading() -> Buffer? {
         guard unlent > reserve else { return nil }
         return lend()
@@ -87,13 +89,12 @@ internal import Glibc
 
     /// Lends one for bytes that begin something new, or `nil` when half of the slab is lent: what
     /// was begun can only end, and give its buffers back, while it still gets some itself.
-    @inlinable
     public func lendForBeginning() -> Buffer? {
         guard unlent > max(reserve, capacity / 2) else { return nil }
         return lend()
     }
 
-    @inlinable
+    @usableFromInline @inline(never)
     func takeBack(_ base: UnsafeMutableRawPointer) {
         let index = unsafe (base - slab) / BufferPool.bufferSize
         unsafe free[unlent] = UInt32(truncatingIfNeeded: index)

@@ -134,7 +134,8 @@ public final class EventLoop {
         var index = 0
         // What one of them brings about for another is told in the same pass.
         while index < followers.count {
-            followers[index]?.with { follower in
+            let next = followers[index]
+            next?.with { follower in
                 follower.place = -1
                 follower.eventsAreDone()
             }

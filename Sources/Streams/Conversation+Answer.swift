@@ -120,10 +120,10 @@ extension Conversation {
         else { return sendAnswerHeadAlone(forwarded, with: rest) }
         _ = out.append(head.span)
         do {
-            let skim = try answer.body.skim(rest.bytes)
-            if skim.consumed < rest.count { answer.isUpstreamReusable = false }
-            _ = out.append(rest.bytes.extracting(0..<skim.consumed))
-            sendAnswer(out, bodyBytes: skim.consumed)
+            var rest = rest
+            let piece = try answer.pass(&rest)
+            _ = out.append(rest.bytes)
+            sendAnswer(out, piece)
         } catch {
             breakAnswer(error)
         }
@@ -138,34 +138,26 @@ extension Conversation {
             return
         }
         do throws(HTTPRefusal) {
-            let count =
-                answer.dechunks
-                ? try answer.dechunk(&buffer) : try answer.body.skim(buffer.bytes).consumed
-            if count < buffer.count {
-                // More than the answer came: nobody asked for it, and nobody gets it.
-                answer.isUpstreamReusable = false
-                buffer.truncate(to: count)
-            }
-            sendAnswer(buffer, bodyBytes: count)
+            let piece = try answer.pass(&buffer)
+            sendAnswer(buffer, piece)
         } catch {
             breakAnswer(error)
         }
     }
 
     @inline(__always)
-    private func sendAnswer(_ buffer: consuming Buffer, bodyBytes: Int) {
+    private func sendAnswer(_ buffer: consuming Buffer, _ piece: AnswerProgress.Piece) {
         let now = caller.now
         caller.streamMoved(last: lastProgress, now: now)
         lastProgress = now
-        answer.bytes &+= UInt64(bodyBytes)
-        metrics.responseBytes.add(bodyBytes)
+        metrics.responseBytes.add(piece.count)
         metrics.responseReads.add(1)
         switch caller.send(buffer) {
         case .sent: break
-        case .pending: if !answer.body.isFinished { upstream?.pause() }
+        case .pending: if !piece.isLast { upstream?.pause() }
         case .failed(let error): return caller.end(.socket(error))
         }
-        if answer.body.isFinished { completeAnswer() }
+        if piece.isLast { completeAnswer() }
     }
 
     /// The upstream's body is malformed; the caller must not take what it has for the whole.

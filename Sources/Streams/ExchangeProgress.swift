@@ -90,7 +90,28 @@ extension RequestProgress {
 }
 
 extension AnswerProgress {
-    mutating func dechunk(_ buffer: inout Buffer) throws(HTTPRefusal) -> Int {
-        try body.dechunk(&buffer, trailers: &trailers)
+    /// What one buffer of the upstream's is to the answer.
+    struct Piece {
+        /// Bytes of it that go to the caller.
+        var count: Int
+        /// Whether the answer ends with them.
+        var isLast: Bool
+    }
+
+    /// Passes over one buffer, and takes the framing out where the caller has none.
+    ///
+    /// In one method, so that a token costs one check of exclusive access.
+    mutating func pass(_ buffer: inout Buffer) throws(HTTPRefusal) -> Piece {
+        let count =
+            dechunks
+            ? try body.dechunk(&buffer, trailers: &trailers)
+            : try body.skim(buffer.bytes).consumed
+        if count < buffer.count {
+            // More than the answer came: nobody asked for it, and nobody gets it.
+            isUpstreamReusable = false
+            buffer.truncate(to: count)
+        }
+        bytes &+= UInt64(count)
+        return Piece(count: count, isLast: body.isFinished)
     }
 }

@@ -15,6 +15,8 @@ class HTTP2Carrier: HTTP2Session {
     private var follower: Borrowed<Flusher>?
     private var writable: [HTTP2Flow] = []
     private var retrying: [HTTP2Flow] = []
+    /// Whether one of the two holds something.
+    private var hasTold = false
     private var timer: LoopTimer?
     private var lastHeard: UInt64 = 0
     private var isPinging = false
@@ -129,9 +131,14 @@ class HTTP2Carrier: HTTP2Session {
         follower.with { follower in lent.with { $0.afterEvents(tell: follower) } }
     }
 
-    final func becameWritable(_ flow: HTTP2Flow) { writable.append(flow) }
+    final func becameWritable(_ flow: HTTP2Flow) {
+        writable.append(flow)
+        hasTold = true
+    }
+
     final func retry(_ flow: HTTP2Flow) {
         retrying.append(flow)
+        hasTold = true
         link.awaitWritability()
     }
 
@@ -141,7 +148,7 @@ class HTTP2Carrier: HTTP2Session {
 
     private final func flush(to link: Link) {
         guard !link.isClosing else { return }
-        if !retrying.isEmpty { retryDeliveries() }
+        if hasTold { tellFlows() }
         while !link.isClosing, link.isWritable, wantsToSend {
             guard let record = link.lendBuffer() else {
                 link.awaitWritability()
@@ -157,7 +164,7 @@ class HTTP2Carrier: HTTP2Session {
                 return end(.refused(.badFrames(error)))
             }
             didSendRecord()
-            if !writable.isEmpty { tellWritable() }
+            if hasTold { tellFlows() }
         }
         guard !link.isClosing, link.isWritable else { return }
         if isDraining, isIdle, !wantsToSend {
@@ -167,16 +174,13 @@ class HTTP2Carrier: HTTP2Session {
         }
     }
 
-    private final func tellWritable() {
-        let told = writable
+    private final func tellFlows() {
+        hasTold = false
+        let (told, again) = (writable, retrying)
         writable = []
-        for flow in told where !flow.isClosed { flow.becameWritable() }
-    }
-
-    private final func retryDeliveries() {
-        let again = retrying
         retrying = []
         for flow in again where !flow.isClosed { flow.retry() }
+        for flow in told where !flow.isClosed { flow.becameWritable() }
     }
 
     // MARK: Ends

@@ -47,7 +47,6 @@ extension Link {
             awaitBuffers()
             return .pending
         }
-        if session?.hasSpill == true { session!.takeSpill(into: &output) }
         countRecord(plaintext.count)
         if let error = session!.encrypt(&plaintext, into: &output) {
             breakOff(.tls(error))

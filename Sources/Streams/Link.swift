@@ -13,7 +13,7 @@ open class Link: Socket {
     }
 
     /// Where it stands.
-    public private(set) final var phase = Phase.connecting
+    public final var phase: Phase { present }
     /// What ALPN chose; nil without TLS, or where it chose nothing.
     public private(set) final var applicationProtocol: String?
     /// Whether the peer speaks HTTP/2 once the link is open.
@@ -22,7 +22,10 @@ open class Link: Socket {
         return name == "h2" || name.hasSuffix("+h2")
     }
     /// Whether the consumer asked for no more plaintext.
-    public private(set) final var isPaused = false
+    public final var isPaused: Bool { hasPause }
+    // Private, so that the compiler proves by itself that nothing reads them while they change.
+    private final var present = Phase.connecting
+    private final var hasPause = false
 
     final var session: TLSSession?
     final var isSecure = false
@@ -76,7 +79,7 @@ open class Link: Socket {
     /// Starts a plaintext link, for loopback and for backends in the same trust domain.
     public final func begin() {
         readSize = BufferPool.plaintextSize
-        phase = .open
+        present = .open
         didOpen()
         startReading()
     }
@@ -87,7 +90,7 @@ open class Link: Socket {
     ) {
         isSecure = true
         self.preamble = preamble
-        phase = .handshaking
+        present = .handshaking
         if context.side == .server {
             awaitedContext = context
         } else {
@@ -127,7 +130,7 @@ open class Link: Socket {
 
     final func openDelivering(_ leftover: [UInt8]) {
         preamble = nil
-        phase = .open
+        present = .open
         self.leftover = leftover
         leftoverUsed = 0
         didOpen()
@@ -175,14 +178,14 @@ open class Link: Socket {
     /// Delivers no plaintext until `resume`; the peer feels it through TCP.
     public final func pause() {
         guard !isPaused else { return }
-        isPaused = true
+        hasPause = true
         stopReading()
     }
 
     /// Delivers plaintext again.
     public final func resume() {
         guard isPaused, !isClosing else { return }
-        isPaused = false
+        hasPause = false
         if inbox != nil || !leftover.isEmpty || hasEndOfInput { pump() }
         if !isPaused, !isClosing, !didPeerEnd { startReading() }
     }
@@ -190,7 +193,7 @@ open class Link: Socket {
     /// Takes what the peer still sends and drops it, so that closing does not reset away what it
     /// was sent last.
     final func discardInput() {
-        phase = .finished
+        present = .finished
         inbox = nil
         startReading()
     }
@@ -229,7 +232,7 @@ open class Link: Socket {
             case .wantsOutput: continue
             case .failed(let error): return breakOff(.tls(error))
             case .complete(let handshake):
-                phase = .preamble
+                present = .preamble
                 applicationProtocol = handshake.applicationProtocol
                 preamble?.begin(self, handshake: handshake)
                 if !isClosing { pump() }
@@ -263,7 +266,7 @@ open class Link: Socket {
     }
 
     open override func didClose() {
-        phase = .finished
+        present = .finished
         inbox = nil
         stalled = nil
         queued = nil

@@ -145,6 +145,7 @@ public struct TLSSession: ~Copyable {
     public mutating func encrypt(
         _ plaintext: inout Buffer, into output: inout Buffer
     ) -> TLSError? {
+        if hasSpill { takeSpill(into: &output) }
         openOutput(&output)
         clearErrors()
         let offered = min(plaintext.count, BufferPool.plaintextSize)
