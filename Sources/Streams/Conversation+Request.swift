@@ -36,7 +36,7 @@ extension Conversation {
                 do {
                     let skim = try request.body.skim(body.bytes)
                     _ = out.append(body.bytes.extracting(0..<skim.consumed))
-                    noteRequest(bytes: skim.consumed, finished: skim.finished)
+                    try noteRequest(bytes: skim.consumed, finished: skim.finished)
                     body.consume(skim.consumed)
                 } catch {
                     failRequest(error)
@@ -71,7 +71,7 @@ extension Conversation {
                 // What comes next belongs behind it, and there is room for one buffer only.
                 caller.pause()
             }
-            noteRequest(bytes: skim.consumed, finished: skim.finished)
+            try noteRequest(bytes: skim.consumed, finished: skim.finished)
         } catch {
             return failRequest(error)
         }
@@ -91,14 +91,17 @@ extension Conversation {
         upstreamDidBreak(.socket(error), wasOpen: true)
     }
 
-    private func noteRequest(bytes: Int, finished: Bool) {
+    func noteRequest(bytes: Int, finished: Bool) throws(HTTPRefusal) {
+        guard request.body.dataCount <= request.maximumBody else {
+            throw .bodyTooLarge(request.maximumBody)
+        }
         lastProgress = caller.now
         request.bytes &+= UInt64(bytes)
         metrics.requestBytes.add(bytes)
         request.isComplete = finished
     }
 
-    private func keepPipelined(_ bytes: Span<UInt8>) {
+    func keepPipelined(_ bytes: Span<UInt8>) {
         guard var rest = caller.lendBuffer() else {
             // The next request is lost; the caller is told by the close and sends it again.
             request.wantsClose = true
@@ -124,7 +127,7 @@ extension Conversation {
         }
     }
 
-    private func failRequest(_ refusal: HTTPRefusal) {
+    func failRequest(_ refusal: HTTPRefusal) {
         request.wantsClose = true
         fail(Failure(refusal))
     }

@@ -1,9 +1,10 @@
-internal import HTTP
+public import HTTP
 internal import Loop
 internal import TLS
 
 extension Failure {
-    init(_ refusal: HTTPRefusal) {
+    /// A request that cannot be taken as it is.
+    public init(_ refusal: HTTPRefusal) {
         self.init(
             status: refusal.status, code: refusal.code,
             message: "the request cannot be read without doubt and is refused", stage: "request",
@@ -36,6 +37,22 @@ extension Failure {
             expected: "a connection", got: error.description,
             remedy: "check that it is running and that the address is right")
     }
+
+    static func badProxyHeader(_ refusal: HTTPRefusal) -> Failure {
+        Failure(
+            status: 0, code: refusal.code,
+            message: "the connection does not begin as the PROXY protocol has it",
+            stage: "proxy_protocol", field: "PROXY protocol header", expected: refusal.expected,
+            got: refusal.got,
+            remedy: "send version 2 from the balancer, or take `proxy_protocol` off the listener")
+    }
+
+    static let noProxyHeader = Failure(
+        status: 0, code: "proxy_protocol.timeout",
+        message: "the PROXY protocol's header did not come", stage: "proxy_protocol",
+        field: "PROXY protocol header", expected: "a whole header within its budget",
+        got: "a part or nothing",
+        remedy: "send version 2 from the balancer, or take `proxy_protocol` off the listener")
 
     static let noAnswer = Failure(
         status: 502, code: "upstream.no_answer",

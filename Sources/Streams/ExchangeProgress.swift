@@ -9,6 +9,8 @@ struct RequestProgress {
     /// The head that goes upstream.
     var forwarded: [UInt8] = []
     var body = BodyReader(.none)
+    /// Bytes of content that it may have.
+    var maximumBody = UInt64.max
     /// Whether its last byte was taken from the caller.
     var isComplete = true
     var started: UInt64 = 0

@@ -20,7 +20,7 @@ public final class StreamMetrics: Sendable {
     public init() {}
 }
 
-/// A number that one loop changes and any thread reads.
+/// A number that loops change and any thread reads.
 public struct Counter: ~Copyable, Sendable {
     private let value = Atomic<Int>(0)
 
@@ -30,6 +30,13 @@ public struct Counter: ~Copyable, Sendable {
     /// Adds `amount`, which may be negative where the number is a gauge.
     public func add(_ amount: Int) {
         value.wrappingAdd(amount, ordering: .relaxed)
+    }
+
+    /// Adds one unless the number is `limit` already; answers whether it did.
+    public func take(below limit: Int) -> Bool {
+        if value.wrappingAdd(1, ordering: .relaxed).oldValue < limit { return true }
+        value.wrappingSubtract(1, ordering: .relaxed)
+        return false
     }
 
     /// The number now.
