@@ -47,7 +47,8 @@ public final class Downstream: Link {
     /// Reads the PROXY protocol's header, and only then hands the connection to its service.
     public func awaitProxyHeader() {
         early = []
-        readSize = BufferPool.plaintextSize
+        // What follows a header in the same read is a piece of plaintext, or goes on as one.
+        readSize = BufferPool.plaintextSize - ProxyHeader.maxSize
         opening?.start(after: service.budgets.proxyHeader)
         startReading()
     }
@@ -62,11 +63,10 @@ public final class Downstream: Link {
             early = nil
             isAnnounced = true
             stopReading()
+            readSize = BufferPool.bufferSize
             opening?.start(after: service.budgets.handshake)
             service.begin(self)
-            guard !isClosing, parsed.consumed < received.count,
-                parsed.consumed + BufferPool.plaintextSize >= received.count
-            else { return }
+            guard !isClosing, parsed.consumed < received.count else { return }
             guard var rest = lendBuffer() else { return didBreak(.refused(.noBuffer)) }
             _ = rest.append(received.span.extracting(parsed.consumed..<received.count))
             didRead(rest)
@@ -86,16 +86,8 @@ public final class Downstream: Link {
     }
 
     /// What the next hop is told of this caller, as the PROXY protocol has it.
-    var announcement: [UInt8] { proxyHeader.serialise() }
-
-    private var proxyHeader: ProxyHeader {
-        guard let source = remote?.octets, let ours = (told ?? localAddress)?.octets else {
-            return ProxyHeader(.unknown)
-        }
-        return ProxyHeader(
-            .relayed(
-                source: ProxyHeader.Endpoint(address: source.bytes, port: source.port),
-                destination: ProxyHeader.Endpoint(address: ours.bytes, port: ours.port)))
+    var announcement: [UInt8] {
+        ProxyHeader(from: remote, to: told ?? localAddress).serialise()
     }
 
     /// Opens the link so that every request is answered with `failure`, and nothing else.

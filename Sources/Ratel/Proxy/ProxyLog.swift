@@ -6,6 +6,7 @@ internal import Streams
 final class ProxyLog: Sendable {
     /// Of connections, and what is counted.
     let channel: ChannelLog
+    private let accessLog: AccessLog
 
     /// Where a request came in and went.
     struct Place {
@@ -16,10 +17,29 @@ final class ProxyLog: Sendable {
     }
 
     init(_ settings: LoggingSettings) {
+        accessLog = settings.accessLog
         channel = ChannelLog(logger: settings.logger("proxy"), accessLog: settings.accessLog)
     }
 
     var logger: Logger { channel.logger }
+
+    /// A tunnel is over: refusals and failures are told always, the rest with the access log on.
+    func finished(_ summary: TunnelSummary, listener: String, backend: String?) {
+        let isRefused =
+            summary.failure.map { ["proxy_protocol", "connect"].contains($0.stage) } ?? false
+        if isRefused, let failure = summary.failure {
+            return channel.refused(summary.remote, failure)
+        }
+        if let failure = summary.failure { channel.refusals.count(failure.code) }
+        guard accessLog == .metadata else { return }
+        var fields: Logger.Metadata = [
+            "listener": "\(listener)", "remote": "\(summary.remote?.description ?? "unknown")",
+            "in": "\(summary.sent)", "out": "\(summary.received)", "ms": "\(summary.duration)",
+        ]
+        if let backend { fields["backend"] = "\(backend)" }
+        if let failure = summary.failure { fields["failure"] = "\(failure.code)" }
+        logger.info("tunnel", metadata: fields)
+    }
 
     func finished(_ summary: ExchangeSummary, _ place: Place) {
         var fields: Logger.Metadata = [

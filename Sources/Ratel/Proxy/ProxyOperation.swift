@@ -128,12 +128,17 @@ final class ProxyOperation: Operation, Sendable {
 
     private func makeGateway(_ listener: ListenerState) -> Gateway {
         Gateway(at: listener.settings.address, on: workers) {
-            [sites, log]
-            (member, address, metrics) throws(SocketError) in
-            try StreamListener(
-                on: member.loop.value, address: address,
-                service: ProxyService(
-                    listener, at: sites[member.index].value, metrics: metrics, log: log),
+            [sites, log] (member, address, metrics) throws(SocketError) in
+            let loop = member.loop.value
+            let site = sites[member.index].value
+            if listener.settings.isPassthrough {
+                let service = PassthroughService(
+                    listener, at: site, metrics: metrics, log: log)
+                return try TunnelListener(on: loop, address: address, service: service)
+            }
+            return try StreamListener(
+                on: loop, address: address,
+                service: ProxyService(listener, at: site, metrics: metrics, log: log),
                 maximumConnections: listener.settings.maximumConnections)
         }
     }
