@@ -6,11 +6,20 @@ import pathlib
 import re
 import signal
 import socket
+import ssl
 import subprocess
+import sys
 
 from backend import Backend, answer
 from harness import Process, free_port, scratch, wait_until
 from wire import ask, get
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "Support"))
+
+from cryptography import x509  # noqa: E402
+from cryptography.hazmat.primitives import serialization  # noqa: E402
+from cryptography.x509.oid import NameOID  # noqa: E402
+from minting.pki import Authority  # noqa: E402
 
 FAST = {"interval": "100ms", "timeout": "1s"}
 
@@ -136,3 +145,51 @@ def check(context, file):
     done = subprocess.run([context.ratel, "proxy", "check", str(file)], capture_output=True,
                           text=True, timeout=30)
     return done.returncode, done.stdout + done.stderr
+
+
+class Names:
+    """An authority of its own, and what it vouches for, as files in a folder."""
+
+    def __init__(self, folder, name="root"):
+        self.folder, self.root = pathlib.Path(folder), Authority(named(name))
+        self.file = self.folder / f"{name}.pem"
+        self.file.write_bytes(pem(self.root))
+
+    def issue(self, name):
+        """Paths of a chain and its key, for this DNS name."""
+        san = x509.SubjectAlternativeName([x509.DNSName(name)]).public_bytes()
+        leaf = Authority(named(name), self.root, is_authority=False,
+                         extensions=[("2.5.29.17", san)])
+        chain, key = self.folder / f"{name}.pem", self.folder / f"{name}.key"
+        chain.write_bytes(pem(leaf))
+        key.write_bytes(leaf.key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption()))
+        return str(chain), str(key)
+
+    def client(self, protocols=("http/1.1",)):
+        """What a caller trusts this authority with."""
+        context = ssl.create_default_context(cafile=str(self.file))
+        context.set_alpn_protocols(list(protocols))
+        return context
+
+
+def named(name):
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+
+
+def pem(authority):
+    return authority.certificate.public_bytes(serialization.Encoding.PEM)
+
+
+def behind_tls(chain, key, inner):
+    """The handler `inner` behind TLS."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(chain, key)
+    context.set_alpn_protocols(["http/1.1"])
+
+    def handler(connection):
+        connection.socket = context.wrap_socket(connection.socket, server_side=True)
+        inner(connection)
+
+    return handler
