@@ -57,7 +57,11 @@ extension Conversation {
         reading: while true {
             let segment = try request.body.next(bytes, from: offset)
             switch segment.kind {
-            case .data: _ = inspection.scanner.scan(bytes, offset..<segment.end)
+            case .data:
+                // However the body was cut into reads, it is looked at to the same place.
+                let passed = Int(clamping: request.body.dataCount) - (segment.end - offset)
+                let end = min(segment.end, offset + max(0, inspection.limit - passed))
+                _ = inspection.scanner.scan(bytes, offset..<end)
             case .framing: break
             case .end, .needMore: break reading
             }

@@ -24,9 +24,10 @@ extension Failure {
         if case .tls(let cause) = error {
             self.init(
                 status: 502, code: "upstream.tls", message: "TLS with the upstream failed",
-                stage: "tls", field: "upstream", expected: "TLS 1.3 with a `ratel serve`",
+                stage: "tls", field: "upstream", expected: "TLS as this side is configured",
                 got: cause.description,
-                remedy: "check the address, and whether the server asks for Evidence of this side")
+                remedy:
+                    "check the address, the server's certificate, and whether it asks for Evidence")
             return
         }
         var isTimeout = false
@@ -79,7 +80,7 @@ extension Failure {
             status: 504, code: "upstream.first_byte_timeout",
             message: "the upstream did not begin to answer", stage: "response",
             expected: "a first byte within \(limit) ms", got: "none",
-            remedy: "raise --first-byte-timeout, or look why the backend is slow")
+            remedy: "raise --first-byte-timeout or the route's, or look why the backend is slow")
     }
 
     static func stalled(_ limit: UInt64) -> Failure {

@@ -25,6 +25,8 @@ public protocol StreamService: AnyObject {
 public protocol Acceptor: AnyObject {
     /// The address bound, with the port the system chose where 0 was asked.
     var address: Address { get }
+    /// Connections that may stand at once; past them new ones are closed.
+    var maximumConnections: Int { get set }
     /// Accepts no more; each connection ends in its own time, then `done` is called.
     func drain(then done: @escaping () -> Void)
     /// Each connection of now ends in its own time; accepting goes on.
@@ -38,7 +40,7 @@ public protocol Acceptor: AnyObject {
 /// Accepts connections on one loop for one service.
 public final class StreamListener: Listener, Acceptor {
     let service: any StreamService
-    private let maximumConnections: Int
+    public var maximumConnections: Int
     private var connections: [ObjectIdentifier: Downstream] = [:]
     /// Called when draining and the last connection is gone.
     private var onEmpty: (() -> Void)?

@@ -48,24 +48,25 @@ public protocol TunnelService: AnyObject {
     var awaitsProxyHeader: Bool { get }
     /// Milliseconds without a byte in either direction.
     var idle: UInt64 { get }
-    /// Connections that may stand at once.
-    var maximumConnections: Int { get }
     /// A connection was accepted.
     func makeRoute() -> any TunnelRoute
 }
 
 /// Accepts connections on one loop whose bytes go on as they come: no TLS is ended here.
 public final class TunnelListener: Listener, Acceptor {
+    public var maximumConnections: Int
     let service: any TunnelService
     private var tunnels: [ObjectIdentifier: Tunnel] = [:]
     /// Called when draining and the last tunnel is gone.
     private var onEmpty: (() -> Void)?
 
-    /// Listens at `address`.
+    /// Listens at `address`; past `maximumConnections` new ones are closed at once.
     public init(
-        on loop: EventLoop, address: Address, service: any TunnelService
+        on loop: EventLoop, address: Address, service: any TunnelService,
+        maximumConnections: Int
     ) throws(SocketError) {
         self.service = service
+        self.maximumConnections = maximumConnections
         try super.init(on: loop, address: address)
     }
 
@@ -76,7 +77,7 @@ public final class TunnelListener: Listener, Acceptor {
         } catch {
             return caller.close()
         }
-        guard tunnels.count < service.maximumConnections else { return caller.close() }
+        guard tunnels.count < maximumConnections else { return caller.close() }
         let tunnel = Tunnel(caller, of: self)
         tunnels[ObjectIdentifier(tunnel)] = tunnel
         service.metrics.accepted.add(1)

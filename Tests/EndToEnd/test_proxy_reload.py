@@ -324,3 +324,19 @@ def test_check_says_what_a_file_does_or_what_is_wrong(context):
         file.write_text("version: 1\nversion: 1\n")
         assert check(context, file)[0] == 2
         assert check(context, pathlib.Path(folder) / "absent.yaml")[0] == 2
+
+
+def test_the_example_in_the_documentation_can_be_used(context):
+    root = pathlib.Path(__file__).resolve().parent.parent.parent
+    page = (root / "Sources/Ratel/Ratel.docc/Proxy.md").read_text()
+    with scratch() as folder:
+        path = pathlib.Path(folder)
+        (path / "proxy.yaml").write_text(page.split("```yaml\n")[1].split("```")[0])
+        names = Names(folder, "partner-root")
+        names.issue("web")
+        for name in ("callers.yaml", "server.yaml"):
+            (path / name).write_text(SIMULATED)
+        status, text = check(context, path / "proxy.yaml")
+        assert status == 0, text
+        for word in ("web", "nodes", "raw", "gpu-1", "partner", "enclave", "private", "rest"):
+            assert f"  {word} " in text, text

@@ -101,6 +101,13 @@ public final class Gateway: Sendable {
         }
     }
 
+    /// Accepts at most so many connections on each worker from now on.
+    public func limit(to maximum: Int) {
+        for site in sites.withLock({ $0 }) {
+            site.mailbox.post { site.acceptor.value.maximumConnections = maximum }
+        }
+    }
+
     /// Ends every admission, on both sides: what a new policy would refuse begins no request.
     public func expireAdmissions() {
         for site in sites.withLock({ $0 }) {

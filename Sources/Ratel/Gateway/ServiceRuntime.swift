@@ -179,6 +179,8 @@ final class ServiceRuntime {
         var trimmed = 0
         every(1_000) { [unowned self] in
             let closed = self.operation.closedConnections
+            // Those of listeners that are gone count no more.
+            trimmed = min(trimmed, closed)
             guard closed - trimmed >= 1_000 else { return }
             trimmed = closed
             System.trimHeap()

@@ -8,8 +8,9 @@ final class PassthroughService: TunnelService {
     private let log: ProxyLog
     private let key: String
     private let turn = Counter()
-    /// The listener as the plan before had it, for connections that outlive it.
+    /// The listener as the plan that was looked at last had it; connections may outlive it.
     private var last: ListenerState
+    private var seen: ProxyPlan
 
     init(_ listener: ListenerState, at site: ProxySite, metrics: StreamMetrics, log: ProxyLog) {
         self.site = site
@@ -17,10 +18,14 @@ final class PassthroughService: TunnelService {
         self.log = log
         key = listener.settings.key
         last = listener
+        seen = site.plan
     }
 
     private var listener: ListenerState {
-        if let found = site.plan.listeners[key] { last = found }
+        if site.plan !== seen {
+            seen = site.plan
+            if let found = seen.listeners[key] { last = found }
+        }
         return last
     }
 

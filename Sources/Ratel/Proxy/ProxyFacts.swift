@@ -2,19 +2,14 @@ internal import Loop
 
 /// What one attested side of a proxy tells its peers of how it runs, beside its policy.
 struct ProxyFacts: Sendable, Equatable {
-    /// `loopback` where everything that its requests may reach is on this machine, `attested` where
-    /// what is not is attested by name, else `network`.
+    /// `loopback` where everything that its requests may reach is on this machine, else `network`.
     let upstream: String
     let forwardsClientAddress: Bool
 
     /// Of a listener whose requests may reach `backends`.
     init(_ listener: ProxyListener, reaching backends: [ProxyBackend]) {
         forwardsClientAddress = listener.forwardsClientAddress
-        let distant = backends.filter { !$0.address.isLoopback }
-        let isAttested = distant.allSatisfy {
-            if case .attested = $0.protection { true } else { false }
-        }
-        upstream = distant.isEmpty ? "loopback" : isAttested ? "attested" : "network"
+        upstream = backends.allSatisfy(\.address.isLoopback) ? "loopback" : "network"
     }
 
     /// Towards a backend that callers of `listeners` may reach.

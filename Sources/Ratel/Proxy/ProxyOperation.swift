@@ -131,15 +131,17 @@ final class ProxyOperation: Operation, Sendable {
             [sites, log] (member, address, metrics) throws(SocketError) in
             let loop = member.loop.value
             let site = sites[member.index].value
+            let maximum = listener.settings.maximumConnections
             if listener.settings.isPassthrough {
-                let service = PassthroughService(
-                    listener, at: site, metrics: metrics, log: log)
-                return try TunnelListener(on: loop, address: address, service: service)
+                return try TunnelListener(
+                    on: loop, address: address,
+                    service: PassthroughService(listener, at: site, metrics: metrics, log: log),
+                    maximumConnections: maximum)
             }
             return try StreamListener(
                 on: loop, address: address,
                 service: ProxyService(listener, at: site, metrics: metrics, log: log),
-                maximumConnections: listener.settings.maximumConnections)
+                maximumConnections: maximum)
         }
     }
 
@@ -241,6 +243,9 @@ final class ProxyOperation: Operation, Sendable {
         }
         for (key, gateway) in present where gateways[key] == nil { leave(gateway) }
         for (key, gateway) in present {
+            if let listener = plan.listeners[key] {
+                gateway.limit(to: listener.settings.maximumConnections)
+            }
             // Callers were told what no longer holds: they connect again and hear it.
             guard let old = before.listeners[key], old.channel != nil,
                 let new = plan.listeners[key], new.channel !== old.channel

@@ -10,8 +10,9 @@ final class ProxyService: StreamService {
     let site: ProxySite
     let log: ProxyLog
     private let key: String
-    /// The listener as the plan before had it, for connections that outlive it.
+    /// The listener as the plan that was looked at last had it; connections may outlive it.
     private var last: ListenerState
+    private var seen: ProxyPlan
 
     init(_ listener: ListenerState, at site: ProxySite, metrics: StreamMetrics, log: ProxyLog) {
         self.site = site
@@ -19,11 +20,15 @@ final class ProxyService: StreamService {
         self.log = log
         key = listener.settings.key
         last = listener
+        seen = site.plan
     }
 
     /// The listener as the plan in force has it.
     var listener: ListenerState {
-        if let found = site.plan.listeners[key] { last = found }
+        if site.plan !== seen {
+            seen = site.plan
+            if let found = seen.listeners[key] { last = found }
+        }
         return last
     }
 
