@@ -101,7 +101,15 @@ def test_routes_by_model(context):
 
 def test_a_model_in_pieces_and_behind_a_100(context):
     with backends("a", "b") as (a, b):
-        front = listener()
+        front, expectations = listener(), []
+
+        def noting(connection):
+            while True:
+                request = connection.request()
+                expectations.append(request.field("expect"))
+                connection.send(answer(b"a POST / %d" % len(request.body)))
+
+        a.handler = noting
         document = {"listeners": [front], "backends": [entry(a), entry(b)],
                     "routes": [route("a", ["a"], {"model": ["m"]}), route("b", ["b"])]}
         with proxy(context, document):
@@ -118,6 +126,7 @@ def test_a_model_in_pieces_and_behind_a_100(context):
                 client.send(head + b"Content-Length: 46\r\n\r\n")
                 got = client.answer(on_interim=lambda: client.send(body))
                 assert got.interim == [100] and got.body == b"a POST / 46"
+                assert expectations == [None] * 3, "the 100 was sent here"
 
 
 def test_least_streams_spreads_and_failover_skips_the_dead(context):

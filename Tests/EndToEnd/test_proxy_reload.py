@@ -12,7 +12,7 @@ from backend import CHUNKED, answer
 from harness import ANONYMOUS, SIMULATED, listening, scratch, wait_until
 from proxied import Names, backends, check, entry, listener, port_of, proxy, route
 from test_proxy_sides import ATTESTED, connecting
-from wire import Client, get
+from wire import Client, TLSClient, get
 
 EVENTS = 60
 
@@ -160,13 +160,17 @@ def test_a_change_of_what_an_attested_listener_says_ends_its_connections(context
         policy = ("version: 1\npeers: [{name: p, simulated: true, "
                   "configuration: {backend: [loopback]}}]\n")
         with proxy(context, document, folder=folder) as running:
-            with connecting(context, folder, port_of(front), policy) as port:
+            with connecting(context, folder, port_of(front), policy) as port, \
+                    TLSClient(port_of(front)) as kept:
+                kept.send(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+                assert kept.answer().body == b"a"
                 stream = Stream(port)
                 assert get(port).body == b"a"
                 # Now a part of the requests would leave the machine in plaintext.
                 far = {"name": "far", "address": "192.0.2.1:80", "protection": "plain"}
                 running.reload({**document, "backends": [entry(a), far],
                                 "routes": [route("all", ["a", "far"])]})
+                assert not kept.fill(), "a connection that was told otherwise"
                 wait_until(lambda: get(port).status == 502, 10, "the refusal")
                 assert stream.join() == whole("a")
 
