@@ -75,6 +75,14 @@
     /// Whether the message is complete.
     @inlinable public var isFinished: Bool { state == .finished }
 
+    /// Whether what follows is the trailer section, with the empty line that ends it.
+    @inlinable public var isInTrailers: Bool {
+        switch state {
+        case .trailerFirst, .trailerName, .trailerValue, .trailerLF, .lastLF: true
+        default: false
+        }
+    }
+
     /// Bytes of content so far, framing not counted.
     @inlinable public var dataCount: UInt64 { passed }
 
@@ -164,8 +172,14 @@ extension BodyReader {
                 try readSize(byte, at: index)
             case .sizeLF:
                 guard byte == 0x0A else { throw .badByte(Self.chunkSize, "LF", byte, at: index) }
-                state = remaining == 0 ? .trailerFirst : .chunkData
                 lineCount = 0
+                guard remaining == 0 else {
+                    state = .chunkData
+                    break
+                }
+                // A run of its own, for those who keep trailers.
+                state = .trailerFirst
+                return index &+ 1
             case .trailerFirst, .trailerName, .trailerValue, .trailerLF, .lastLF:
                 try readTrailer(byte, at: index)
             default:

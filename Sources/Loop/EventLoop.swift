@@ -7,6 +7,10 @@ internal import CUV
 public final class EventLoop {
     /// The slab that every socket of this loop reads into and writes from.
     public let buffers: BufferPool
+    /// What its sockets cost.
+    public let traffic = LoopTraffic()
+    /// Bytes of messages that wait on this loop outside the slab, for who keeps them to bound.
+    public var keptBytes = 0
     /// How other threads reach this loop.
     public let mailbox: Mailbox
 
@@ -15,12 +19,15 @@ public final class EventLoop {
     private let starvation: UnsafeMutablePointer<uv_timer_t>
     private var isStarvationTimerRunning = false
     private var followers: [Borrowed<LoopFollower>?] = []
+    private var gather: Gather
     // Both sides of the wait for events: what a timer asks for must not wait for one.
     private let beforeWait: UnsafeMutablePointer<uv_prepare_t>
     private let afterWait: UnsafeMutablePointer<uv_check_t>
 
-    /// Makes a loop that lends at most `bufferCount` buffers of `BufferPool.bufferSize` bytes.
-    public init(bufferCount: Int) {
+    /// Makes a loop that lends at most `bufferCount` buffers of `BufferPool.bufferSize` bytes, and
+    /// that delays what comes by at most `gather` microseconds while many streams are active.
+    public init(bufferCount: Int, gather: UInt64 = 0) {
+        self.gather = Gather(microseconds: gather)
         unsafe handle = .allocate(capacity: 1)
         unsafe precondition(uv_loop_init(handle) == 0, "no event loop: out of descriptors?")
         buffers = BufferPool(capacity: bufferCount)
@@ -35,7 +42,11 @@ public final class EventLoop {
         unsafe afterWait.pointee.data = Unmanaged.passUnretained(self).toOpaque()
         unsafe uv_prepare_start(beforeWait) { handle in
             unsafe Unmanaged<EventLoop>.fromOpaque(handle!.pointee.data)
-                ._withUnsafeGuaranteedRef { $0.tellFollowers() }
+                ._withUnsafeGuaranteedRef { loop in
+                    loop.tellFollowers()
+                    loop.traffic.waits.add(1)
+                    if loop.gather.restBeforeWait(now: loop.now) { loop.traffic.rests.add(1) }
+                }
         }
         unsafe uv_check_start(afterWait) { handle in
             unsafe Unmanaged<EventLoop>.fromOpaque(handle!.pointee.data)
@@ -130,6 +141,12 @@ public final class EventLoop {
             index += 1
         }
         followers.removeAll(keepingCapacity: true)
+    }
+
+    /// Counts a stream among those that are active when it moves for the first time in a while.
+    @inline(__always)
+    public func streamMoved(last: UInt64, now: UInt64) {
+        if Gather.isNewEpoch(last, now) { gather.count(now: now) }
     }
 
     // MARK: Exhausted buffers

@@ -1,5 +1,6 @@
 public import Bytes
 internal import CUV
+internal import Glibc
 
 /// What became of bytes handed to `Socket.write`.
 public enum WriteOutcome: Sendable {
@@ -24,6 +25,21 @@ open class Socket {
     /// Milliseconds of the loop's clock.
     @inline(__always)
     public final var now: UInt64 { unsafe owner._withUnsafeGuaranteedRef { $0.now } }
+
+    /// Counts this socket's stream among the loop's active ones when it moves.
+    @inline(__always)
+    public final func streamMoved(last: UInt64, now: UInt64) {
+        unsafe owner._withUnsafeGuaranteedRef { $0.streamMoved(last: last, now: now) }
+    }
+
+    /// Counts a TLS record that carries so many bytes.
+    @inline(__always)
+    public final func countRecord(_ bytes: Int) {
+        unsafe owner._withUnsafeGuaranteedRef { loop in
+            loop.traffic.records.add(1)
+            loop.traffic.recordBytes.add(bytes)
+        }
+    }
 
     /// Lends a buffer of the loop's slab; nil when none is free.
     @inline(__always)
@@ -51,8 +67,18 @@ open class Socket {
     /// read makes one record.
     public final var readSize = BufferPool.bufferSize
 
-    /// Whether this side only begins work for others: it reads while half of the slab is free.
-    public final var readsLast = false
+    /// Which sockets still read when buffers run short.
+    public enum Turn: Sendable {
+        /// While any is left: what comes ends work and gives buffers back, and keeps none.
+        case first
+        /// Until the reserve is all that is left.
+        case usual
+        /// While half of the slab is free: what comes only begins work.
+        case last
+    }
+
+    /// When this one stops reading as buffers run short.
+    public final var readsIn = Turn.usual
 
     /// Makes a socket for a connection to `address`'s kind; `connect` follows.
     public init(on loop: EventLoop, kind address: Address) {
@@ -152,6 +178,7 @@ open class Socket {
         precondition(!isWriting, "one write at a time")
         if isClosing { return .failed(.canceled) }
         if buffer.isEmpty { return .sent }
+        unsafe owner._withUnsafeGuaranteedRef { $0.traffic.writes.add(1) }
         var piece = unsafe uv_buf_t(
             base: buffer.readPointer.assumingMemoryBound(to: CChar.self), len: buffer.count)
         let taken = unsafe uv_try_write(stream, &piece, 1)
@@ -248,6 +275,23 @@ open class Socket {
             UnsafeMutableRawPointer(stream).assumingMemoryBound(to: uv_tcp_t.self), 1)
     }
 
+    /// Whether what comes is acknowledged together with what is sent next, or after a while, and
+    /// not each read by itself (TCP_QUICKACK of tcp(7), off).
+    ///
+    /// On one machine an acknowledgement costs the reader a tenth of a token; a sender without
+    /// TCP_NODELAY waits for it.
+    public final func acknowledge(late: Bool) {
+        guard isTCP, !isClosing else { return }
+        var descriptor: Int32 = -1
+        unsafe uv_fileno(
+            UnsafeMutableRawPointer(stream).assumingMemoryBound(to: uv_handle_t.self), &descriptor)
+        var quick: Int32 = late ? 0 : 1
+        // Where the kernel does not know it, things stay as they are.
+        unsafe setsockopt(
+            descriptor, Int32(IPPROTO_TCP), TCP_QUICKACK, &quick,
+            socklen_t(MemoryLayout<Int32>.size))
+    }
+
     // MARK: libuv's callbacks
 
     private static let connected: uv_connect_cb = { request, status in
@@ -264,7 +308,11 @@ open class Socket {
         let data = unsafe handle!.pointee.data
         unsafe Unmanaged<Socket>.fromOpaque(data!)._withUnsafeGuaranteedRef { socket in
             unsafe socket.pool._withUnsafeGuaranteedRef {
-                socket.incoming = socket.readsLast ? $0.lendForBeginning() : $0.lendForReading()
+                switch socket.readsIn {
+                case .usual: socket.incoming = $0.lendForReading()
+                case .last: socket.incoming = $0.lendForBeginning()
+                case .first: socket.incoming = $0.lend()
+                }
             }
             if let free = unsafe socket.incoming?.writePointer {
                 unsafe piece!.pointee.base = free.assumingMemoryBound(to: CChar.self)
@@ -290,6 +338,7 @@ open class Socket {
             return
         }
         if count > 0 {
+            unsafe owner._withUnsafeGuaranteedRef { $0.traffic.reads.add(1) }
             buffer.produced(count)
             didRead(buffer)
         } else if count < 0 {

@@ -15,7 +15,8 @@ public enum ClientHelper {
         let identity = try makeIdentity(
             .client,
             [
-                ChannelProtocol.attestedHTTP1, FlashbotsMessage.applicationProtocol,
+                ChannelProtocol.attestedHTTP2, ChannelProtocol.attestedHTTP1,
+                FlashbotsMessage.applicationProtocol,
                 ChannelProtocol.plainHTTP1,
             ], ChannelVerifier(demandsCertificate: true), attester, settings.identity)
         let log = ChannelLog(logger: logger, accessLog: settings.logging.accessLog)
@@ -40,12 +41,13 @@ public enum ClientHelper {
             settings.gateway, channel: channel, policy: settings.policy, logger: logger,
             upstream: settings.upstream, upstreamName: "server"
         ) { [settings] loop, metrics in
-            RelayService(
+            var target = UpstreamTarget(
+                address: settings.upstream,
+                security: channel.upstreamSecurity(serverName: settings.upstream.serverName))
+            target.offersHTTP2 = true
+            return RelayService(
                 on: loop, metrics: metrics, settings: settings.gateway, front: .plain,
-                target: UpstreamTarget(
-                    address: settings.upstream,
-                    security: channel.upstreamSecurity(serverName: settings.upstream.serverName)),
-                log: log)
+                target: target, log: log)
         }
         return try ServiceRuntime(
             operation, logger: logger, admin: settings.admin, grace: settings.gateway.grace

@@ -27,11 +27,23 @@ struct CommonOptions: ParsableArguments {
             """)
     var accessLog: String?
 
-    @Option(help: "Worker threads, each with its own event loop (default: one per processor).")
+    @Option(
+        help: """
+            Worker threads, each with its own event loop (default: one per processor; for connect \
+            one, so that one connection carries all).
+            """)
     var workers: String?
 
     @Option(help: "Buffers of 17 KiB that each worker may use (default: 4096).")
     var buffers: String?
+
+    @Option(
+        help: ArgumentHelp(
+            """
+            How long a token may wait for others while 64 or more streams are active on a worker; \
+            0 for never (default: 1ms).
+            """, valueName: "duration"))
+    var gather: String?
 
     @Option(
         name: .customLong("max-connections"),
@@ -78,7 +90,8 @@ struct CommonOptions: ParsableArguments {
         [
             "config": config, "admin": admin, "log-format": logFormat, "log-level": logLevel,
             "access-log": accessLog, "workers": workers, "buffers": buffers,
-            "max-connections": maxConnections, "forwarded": forwarded, "grace": grace,
+            "gather": gather, "max-connections": maxConnections, "forwarded": forwarded,
+            "grace": grace,
             "connect-timeout": connectTimeout, "first-byte-timeout": firstByteTimeout,
             "gap-timeout": gapTimeout, "idle-timeout": idleTimeout,
         ]

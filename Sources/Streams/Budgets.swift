@@ -24,6 +24,11 @@ public struct Budgets: Sendable, Equatable {
     /// A backend connection that waits in the pool: uvicorn, which vLLM runs on, closes after 5 s,
     /// and a request that meets that close is lost.
     public var pooled: UInt64 = 4_000
+    /// Silence of an HTTP/2 connection with open streams before it is asked for a sign of life: as
+    /// load balancers and gRPC do, and below the 60 s after which NATs may forget it.
+    public var ping: UInt64 = 30_000
+    /// How long that sign may take: a peer that is stopped for a while is not gone.
+    public var pong: UInt64 = 60_000
     /// How long a finished connection is still read from, so that no reset eats the answer.
     public var linger: UInt64 = 2_000
 

@@ -140,7 +140,7 @@ extension Conversation {
         do throws(HTTPRefusal) {
             let count =
                 answer.dechunks
-                ? try dechunk(&buffer) : try answer.body.skim(buffer.bytes).consumed
+                ? try answer.dechunk(&buffer) : try answer.body.skim(buffer.bytes).consumed
             if count < buffer.count {
                 // More than the answer came: nobody asked for it, and nobody gets it.
                 answer.isUpstreamReusable = false
@@ -154,7 +154,9 @@ extension Conversation {
 
     @inline(__always)
     private func sendAnswer(_ buffer: consuming Buffer, bodyBytes: Int) {
-        lastProgress = caller.now
+        let now = caller.now
+        caller.streamMoved(last: lastProgress, now: now)
+        lastProgress = now
         answer.bytes &+= UInt64(bodyBytes)
         metrics.responseBytes.add(bodyBytes)
         metrics.responseReads.add(1)
@@ -164,20 +166,6 @@ extension Conversation {
         case .failed(let error): return caller.end(.socket(error))
         }
         if answer.body.isFinished { completeAnswer() }
-    }
-
-    /// Removes the framing in place, for callers of HTTP/1.0 and HTTP/2; says how many bytes are
-    /// the body's.
-    private func dechunk(_ buffer: inout Buffer) throws(HTTPRefusal) -> Int {
-        var offset = 0
-        while true {
-            let segment = try answer.body.next(buffer.bytes, from: offset)
-            switch segment.kind {
-            case .data: offset = segment.end
-            case .framing: buffer.remove(offset..<segment.end)
-            case .end, .needMore: return offset
-            }
-        }
     }
 
     /// The upstream's body is malformed; the caller must not take what it has for the whole.
@@ -217,9 +205,10 @@ extension Conversation {
             stage = .connecting
             return pool.acquire(for: self)
         }
-        if !wasOpen, stage == .connecting, let pool = lastPool,
+        if !wasOpen, let pool = lastPool,
             let other = handler.alternative(to: pool, after: error)
         {
+            stage = .connecting
             lastPool = other
             return other.acquire(for: self)
         }
@@ -237,7 +226,7 @@ extension Conversation {
         if let link = upstream {
             upstream = nil
             if answer.isUpstreamReusable, !answer.hasMore, request.isComplete, !clientEnded {
-                link.pool.with { $0.giveBack(link) }
+                link.giveBack()
             } else {
                 link.discard()
             }
@@ -262,7 +251,7 @@ extension Conversation {
         answerHeld = nil
         dropUpstream()
         watch()
-        caller.finish()
+        caller.finish(trailers: answer.trailers)
         caller.resume()
     }
 

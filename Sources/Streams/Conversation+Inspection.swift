@@ -68,7 +68,7 @@ extension Conversation {
             offset = segment.end
         }
         inspection.bytes.append(contentsOf: Array(copying: bytes.extracting(0..<offset)))
-        try noteRequest(bytes: offset, finished: request.body.isFinished)
+        try noteRequest(bytes: offset)
         self.inspection = inspection
         return offset
     }
@@ -87,7 +87,51 @@ extension Conversation {
             failRequest(.bodyTooLarge(request.maximumBody))
             return false
         }
-        request.forwarded.append(contentsOf: inspected.bytes)
+        request.inspected = inspected.bytes
+        request.inspectedSent = 0
+        return true
+    }
+
+    /// Takes what was read out of its chunks, for an upstream that speaks HTTP/2.
+    func unframeInspected() {
+        guard request.dechunks, !request.inspected.isEmpty else { return }
+        var reader = BodyReader(.chunked)
+        var content: [UInt8] = []
+        var offset = 0
+        let framed = request.inspected
+        // It was read once without a refusal, so this stops at its end.
+        while offset < framed.count {
+            let isTrailer = reader.isInTrailers
+            guard let segment = try? reader.next(framed.span, from: offset),
+                segment.end > offset
+            else { break }
+            if segment.kind == .data { content += framed[offset..<segment.end] }
+            if segment.kind == .framing, isTrailer {
+                request.trailers += framed[offset..<segment.end]
+            }
+            offset = segment.end
+        }
+        request.inspected = content
+    }
+
+    /// Sends what was read on a stream of HTTP/2; false while some of it waits, or all is over.
+    func relayInspected() -> Bool {
+        while request.inspectedSent < request.inspected.count {
+            guard let lent, lent.isWritable else { return false }
+            guard var buffer = caller.lendBuffer() else {
+                fail(.noBuffer)
+                return false
+            }
+            let end = min(
+                request.inspected.count, request.inspectedSent + BufferPool.plaintextSize)
+            _ = buffer.append(request.inspected.span.extracting(request.inspectedSent..<end))
+            request.inspectedSent = end
+            if case .failed(let error) = lent.send(buffer) {
+                sendingFailed(error)
+                return false
+            }
+        }
+        request.inspected = []
         return true
     }
 }

@@ -30,11 +30,11 @@ final class Conversation {
     let metrics: StreamMetrics
 
     var stage = Stage.head
-    var upstream: Upstream? {
-        didSet { lent = upstream.map { Borrowed($0) } }
+    var upstream: UpstreamSide? {
+        didSet { lent = upstream.map { LentUpstream($0) } }
     }
     /// The same, uncounted: `upstream` keeps it alive.
-    private(set) var lent: Borrowed<Upstream>?
+    private(set) var lent: LentUpstream?
     /// Where the present request goes, for a second try.
     var lastPool: UpstreamPool?
     var request = RequestProgress()
@@ -96,7 +96,12 @@ final class Conversation {
         case .connecting, .inspecting, .exchanging:
             guard request.isComplete else { return abort(.clientLeft) }
             // Whether a half-closed caller still wants its answer is the backend's to decide, as
-            // it would be without a proxy between: the close is passed on.
+            // it would be without a proxy between: the close is passed on. A stream of HTTP/2 has
+            // no such close, and one that goes on would run for callers that are mostly gone.
+            if upstream?.isStream == true {
+                metrics.clientAborts.add(1)
+                return abort(.clientLeft)
+            }
             clientEnded = true
             if stage == .exchanging { upstream?.finish() }
         }
@@ -208,7 +213,7 @@ final class Conversation {
         case .findModel(let limit):
             beginInspection(limit: limit, expectsContinue: expectsContinue)
         case .forward(let forwarded, let pool):
-            request.forwarded = forwarded.serialise()
+            request.forwarded = forwarded
             request.maximumBody = handler.maximumBody
             if let own = handler.ownBudgets { budgets = own }
             guard endInspection() else { return }

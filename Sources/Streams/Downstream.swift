@@ -32,7 +32,7 @@ public final class Downstream: Link {
         self.listener = listener
         service = listener.service
         super.init(on: listener.loop, kind: listener.address)
-        readsLast = true
+        readsIn = .last
     }
 
     func didAccept() {
@@ -108,9 +108,12 @@ public final class Downstream: Link {
         if speaksHTTP2 {
             let connection = HTTP2Connection(downstream: self, makeHandler: makeHandler)
             multiplexed = connection
+            // Windows and resets come here, and what they end gives buffers back.
+            readsIn = .first
             return connection.begin()
         }
-        let conversation = Conversation(caller: .connection(self), handler: makeHandler())
+        let conversation = Conversation(
+            caller: .connection(Borrowed(self)), handler: makeHandler())
         self.conversation = conversation
         borrowed = Borrowed(conversation)
         // It hears its refusal once.
@@ -170,7 +173,7 @@ public final class Downstream: Link {
         opening?.close()
         opening = nil
         conversation?.clientDidClose(error)
-        multiplexed?.clientDidClose(error)
+        multiplexed?.linkDidClose(error)
         service.ended(self, error)
         listener.forget(self)
     }

@@ -1,3 +1,4 @@
+internal import Bytes
 internal import HTTP
 
 /// How far one request is.
@@ -7,10 +8,17 @@ struct RequestProgress {
     var clientMinorVersion = 1
     var wantsClose = false
     /// The head that goes upstream.
-    var forwarded: [UInt8] = []
+    var forwarded: RequestHead?
     var body = BodyReader(.none)
     /// Bytes of content that it may have.
     var maximumBody = UInt64.max
+    /// What was read of the body before its way was known, and how much of that was sent.
+    var inspected: [UInt8] = []
+    var inspectedSent = 0
+    /// The upstream speaks HTTP/2, where bodies have no chunks.
+    var dechunks = false
+    /// Field lines behind a body that was taken out of its chunks.
+    var trailers: [UInt8] = []
     /// Whether its last byte was taken from the caller.
     var isComplete = true
     var started: UInt64 = 0
@@ -41,8 +49,10 @@ struct AnswerProgress {
     var status = 0
     var isHeadSent = false
     var body = BodyReader(.none)
-    /// The caller speaks HTTP/1.0 and cannot read chunks.
+    /// The caller speaks HTTP/1.0 and cannot read chunks, or HTTP/2 and has no use for them.
     var dechunks = false
+    /// Field lines behind a body that was taken out of its chunks.
+    var trailers: [UInt8] = []
     /// The connection to the caller ends after this answer.
     var closes = false
     /// The upstream may carry another request after this answer.
@@ -53,4 +63,39 @@ struct AnswerProgress {
     var hasMore = false
     var bytes: UInt64 = 0
     var firstByte: UInt64?
+}
+
+extension BodyReader {
+    /// Removes the framing in place, keeps the trailer section, and says how many bytes of the
+    /// buffer are the body's.
+    mutating func dechunk(
+        _ buffer: inout Buffer, trailers: inout [UInt8]
+    ) throws(HTTPRefusal) -> Int {
+        var offset = 0
+        while true {
+            let isTrailer = isInTrailers
+            let segment = try next(buffer.bytes, from: offset)
+            switch segment.kind {
+            case .data: offset = segment.end
+            case .framing:
+                if isTrailer {
+                    trailers += Array(copying: buffer.bytes.extracting(offset..<segment.end))
+                }
+                buffer.remove(offset..<segment.end)
+            case .end, .needMore: return offset
+            }
+        }
+    }
+}
+
+extension RequestProgress {
+    mutating func dechunk(_ buffer: inout Buffer) throws(HTTPRefusal) -> Int {
+        try body.dechunk(&buffer, trailers: &trailers)
+    }
+}
+
+extension AnswerProgress {
+    mutating func dechunk(_ buffer: inout Buffer) throws(HTTPRefusal) -> Int {
+        try body.dechunk(&buffer, trailers: &trailers)
+    }
 }

@@ -48,6 +48,7 @@ extension Link {
             return .pending
         }
         if session?.hasSpill == true { session!.takeSpill(into: &output) }
+        countRecord(plaintext.count)
         if let error = session!.encrypt(&plaintext, into: &output) {
             breakOff(.tls(error))
             return .failed(.canceled)

@@ -168,6 +168,7 @@ open class Link: Socket {
 
     /// Calls `didBecomeWritable` once there are buffers again.
     final func awaitWritability() {
+        guard !awaitsWritability else { return }
         awaitsWritability = true
         awaitBuffers()
     }

@@ -94,8 +94,9 @@ public final class StreamListener: Listener, Acceptor {
     /// Ends every admission: no request begins on a connection that stands, its next exchange
     /// needs a new one.
     public func expireAdmissions() {
-        for connection in connections.values where connection.expiresAt != nil {
+        for connection in Array(connections.values) where connection.expiresAt != nil {
             connection.expiresAt = loop.now
+            connection.drain()
         }
         service.expireAdmissions()
     }

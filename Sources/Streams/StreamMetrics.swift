@@ -1,5 +1,5 @@
 internal import Bytes
-internal import Synchronization
+public import Loop
 
 /// What one loop's connections count; read from any thread.
 public final class StreamMetrics: Sendable {
@@ -16,31 +16,13 @@ public final class StreamMetrics: Sendable {
     public let upstreamFailures = Counter()
     /// Time from a request's head to its answer's first byte.
     public let firstByte = Histogram()
+    /// What its sockets cost, admin and upstream connections included.
+    public let traffic: LoopTraffic
 
-    public init() {}
-}
-
-/// A number that loops change and any thread reads.
-public struct Counter: ~Copyable, Sendable {
-    private let value = Atomic<Int>(0)
-
-    /// Starts at zero.
-    public init() {}
-
-    /// Adds `amount`, which may be negative where the number is a gauge.
-    public func add(_ amount: Int) {
-        value.wrappingAdd(amount, ordering: .relaxed)
+    /// Begins at zero, for the loop whose traffic that is.
+    public init(_ traffic: LoopTraffic) {
+        self.traffic = traffic
     }
-
-    /// Adds one unless the number is `limit` already; answers whether it did.
-    public func take(below limit: Int) -> Bool {
-        if value.wrappingAdd(1, ordering: .relaxed).oldValue < limit { return true }
-        value.wrappingSubtract(1, ordering: .relaxed)
-        return false
-    }
-
-    /// The number now.
-    public var now: Int { value.load(ordering: .relaxed) }
 }
 
 /// A histogram of milliseconds in fixed buckets, as Prometheus reads it.

@@ -12,7 +12,7 @@ final class TunnelSide: Socket {
     init(on loop: EventLoop, kind: Address, isCaller: Bool) {
         self.isCaller = isCaller
         super.init(on: loop, kind: kind)
-        readsLast = isCaller
+        readsIn = isCaller ? .last : readsIn
     }
 
     override func didConnect(_ failure: SocketError?) {

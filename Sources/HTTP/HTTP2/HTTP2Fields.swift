@@ -1,7 +1,7 @@
 internal import CNGHTTP2
 
-/// A response's fields as nghttp2 takes them: names in lower case, without what belongs to a
-/// connection of HTTP/1.1 (RFC 9113 section 8.2.2).
+/// The fields of a header block as nghttp2 takes them: names in lower case, without what belongs to
+/// a connection of HTTP/1.1 (RFC 9113 section 8.2.2).
 @safe
 struct HTTP2Fields {
     private var bytes: [UInt8] = []
@@ -12,14 +12,42 @@ struct HTTP2Fields {
     ]
 
     init(_ head: ResponseHead) {
-        append(Array(":status".utf8), Array(String(head.status).utf8))
-        for entry in head.fields.entries {
-            let name = head.fields.storage[entry.name].map(Grammar.lower)
-            guard !HTTP2Fields.dropped.contains(String(decoding: name, as: UTF8.self)) else {
-                continue
-            }
-            append(name, Array(head.fields.storage[entry.value]))
+        append(":status", String(head.status))
+        append(head.fields, except: [])
+    }
+
+    /// Everything goes over TLS, so the scheme is `https`; the host is the authority (section
+    /// 8.3.1).
+    init(_ head: RequestHead) {
+        append(":method", head.method)
+        append(":scheme", "https")
+        append(":authority", head.host ?? "")
+        append(":path", head.target)
+        append(head.fields, except: ["host"])
+    }
+
+    /// Field lines of a trailer section, which was checked while it was read.
+    init(trailers: [UInt8]) {
+        for line in trailers.split(separator: 0x0A) {
+            guard let colon = line.firstIndex(of: 0x3A) else { continue }
+            let value = line[(colon + 1)...].drop(while: Grammar.isBlank)
+            append(
+                line[..<colon].map(Grammar.lower),
+                Array(value.prefix { $0 != 0x0D }))
         }
+    }
+
+    private mutating func append(_ fields: HTTPFields, except others: Set<String>) {
+        for entry in fields.entries {
+            let name = fields.storage[entry.name].map(Grammar.lower)
+            let text = String(decoding: name, as: UTF8.self)
+            guard !HTTP2Fields.dropped.contains(text), !others.contains(text) else { continue }
+            append(name, Array(fields.storage[entry.value]))
+        }
+    }
+
+    private mutating func append(_ name: String, _ value: String) {
+        append(Array(name.utf8), Array(value.utf8))
     }
 
     private mutating func append(_ name: [UInt8], _ value: [UInt8]) {
@@ -31,17 +59,19 @@ struct HTTP2Fields {
     }
 
     /// Lends the pairs; nghttp2 copies them.
-    @unsafe func withFields(_ body: (UnsafePointer<nghttp2_nv>?, Int) -> Void) {
+    @unsafe func withFields<Result>(
+        _ body: (UnsafePointer<nghttp2_nv>?, Int) -> Result
+    ) -> Result {
         var copy = bytes
-        unsafe copy.withUnsafeMutableBufferPointer { storage in
-            guard let base = storage.baseAddress else { return }
+        return unsafe copy.withUnsafeMutableBufferPointer { storage in
+            guard let base = storage.baseAddress else { return body(nil, 0) }
             let pairs = unsafe ranges.map { name, value in
                 unsafe nghttp2_nv(
                     name: base + name.lowerBound, value: base + value.lowerBound,
                     namelen: name.count, valuelen: value.count,
                     flags: UInt8(NGHTTP2_NV_FLAG_NONE.rawValue))
             }
-            unsafe pairs.withUnsafeBufferPointer { unsafe body($0.baseAddress, $0.count) }
+            return unsafe pairs.withUnsafeBufferPointer { unsafe body($0.baseAddress, $0.count) }
         }
     }
 }

@@ -1,11 +1,12 @@
 internal import Bytes
 
-/// A request's fields as they come in, and the head of HTTP/1.1 that they make (RFC 9113 section
-/// 8.3).
-struct HTTP2Head {
+/// The fields of one header block as they come in, and the head or the trailer section of HTTP/1.1
+/// that they make (RFC 9113 section 8.3), for the parser to judge: what is odd in it stays so.
+public struct HTTP2Head: Sendable {
     private var method: [UInt8] = []
     private var path: [UInt8] = []
     private var authority: [UInt8] = []
+    private var status: [UInt8] = []
     private var host: [UInt8]?
     private var cookie: [UInt8] = []
     private var lines: [UInt8] = []
@@ -21,13 +22,14 @@ struct HTTP2Head {
         case ":method": method = bytes
         case ":path": path = bytes
         case ":authority": authority = bytes
+        case ":status": status = bytes
         case ":scheme", ":protocol": break
         case "host": host = bytes
         case "cookie":
             // Section 8.2.3: pieces are put together for those who speak HTTP/1.1.
             if !cookie.isEmpty { cookie += [0x3B, 0x20] }
             cookie += bytes
-        case "te", "expect": break
+        case "te": break
         case "content-length":
             hasLength = true
             append(name, bytes)
@@ -40,8 +42,17 @@ struct HTTP2Head {
         lines += Array(copying: name) + [0x3A, 0x20] + value + [0x0D, 0x0A]
     }
 
-    /// The head, for the parser to judge: what is odd in it stays so.
-    func http1(hasBody: Bool) -> [UInt8] {
+    /// Whether the body's length is told, and the body so goes on as it is.
+    public var isSized: Bool { hasLength }
+    /// Whether it follows a body (section 8.1): only a head has pseudo-header fields.
+    var isTrailers: Bool { method.isEmpty && status.isEmpty }
+    /// Whether another head follows: 1xx.
+    public var isInterim: Bool { status.first == UInt8(ascii: "1") }
+    /// The lines of a trailer section, each with its end.
+    var trailers: [UInt8] { lines }
+
+    /// The head of a request, its empty line included.
+    public func request(hasBody: Bool) -> [UInt8] {
         var head = method + [0x20] + (path.isEmpty ? authority : path)
         head += Array(" HTTP/1.1\r\n".utf8)
         // Section 8.3.1: where both are there they have to agree; the parser refuses two hosts.
@@ -49,10 +60,22 @@ struct HTTP2Head {
         if let host, host != authority { head += Array("Host: ".utf8) + host + [0x0D, 0x0A] }
         if !cookie.isEmpty { head += Array("cookie: ".utf8) + cookie + [0x0D, 0x0A] }
         head += lines
-        if hasBody, !hasLength { head += Array("Transfer-Encoding: chunked\r\n".utf8) }
+        if hasBody, !hasLength { head += HTTP2Head.chunked }
         return head + [0x0D, 0x0A]
     }
 
-    /// Whether the body's length is told, and the body so goes on as it is.
-    var isSized: Bool { hasLength }
+    /// The head of an answer to a request with `method`, its empty line included.
+    public func response(hasBody: Bool, to method: String) -> [UInt8] {
+        var head = Array("HTTP/1.1 ".utf8) + status + Array(" \r\n".utf8) + lines
+        if !isInterim, !hasLength {
+            if hasBody {
+                head += HTTP2Head.chunked
+            } else if method != "HEAD", status != Array("204".utf8), status != Array("304".utf8) {
+                head += Array("Content-Length: 0\r\n".utf8)
+            }
+        }
+        return head + [0x0D, 0x0A]
+    }
+
+    private static let chunked = Array("Transfer-Encoding: chunked\r\n".utf8)
 }

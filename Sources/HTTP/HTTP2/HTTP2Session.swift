@@ -1,38 +1,49 @@
 public import Bytes
 internal import CNGHTTP2
 
-/// The server's side of one HTTP/2 connection (RFC 9113) without its socket: bytes go in, heads and
-/// bodies come out by the methods that a subclass overrides, and what is to be sent is asked for.
+/// One side of one HTTP/2 connection (RFC 9113) without its socket: bytes go in, heads and bodies
+/// come out by the methods that a subclass overrides, and what is to be sent is asked for.
 ///
 /// Framing, HPACK, the states of streams and flow control are nghttp2's. Heads are delivered as
-/// those of HTTP/1.1, so that one parser decides what a request may look like.
+/// those of HTTP/1.1, so that one parser decides what a message may look like.
 @safe
 open class HTTP2Session {
+    /// Which side of the connection this is.
+    public enum Role: Sendable {
+        case server, client
+    }
+
+    /// Which side of the connection this is.
+    public final let role: Role
     /// Caps on the peer.
     public final let limits: HTTP2Limits
     /// The library's connection.
-    private final let session: OpaquePointer
+    final let session: OpaquePointer
     /// The head that is coming in: header blocks are never interleaved (section 4.3).
     private final var incoming = HTTP2Head()
     private final var counters: HTTP2Counters
     private final var trouble: HTTP2Error?
     private final var sinceFrame = 0
+    /// Whether the peer has said what it takes.
+    public private(set) final var hasSettings = false
     /// Where `fill` writes to.
     private final var output: Buffer?
 
     /// Begins a connection and queues its SETTINGS.
-    public init(limits: HTTP2Limits = HTTP2Limits()) {
+    public init(_ role: Role, limits: HTTP2Limits = HTTP2Limits()) {
+        self.role = role
         self.limits = limits
         counters = HTTP2Counters(limits)
         var made: OpaquePointer?
-        unsafe HTTP2Callbacks.shared.makeServer(&made)
+        unsafe HTTP2Callbacks.shared.make(role, &made)
         guard let made = unsafe made else { fatalError("out of memory") }
         unsafe session = made
         unsafe HTTP2Callbacks.attach(self, to: session)
-        let settings = [
-            nghttp2_settings_entry(
-                settings_id: Int32(NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS.rawValue),
-                value: limits.maximumStreams),
+        submitSettings()
+    }
+
+    private func submitSettings() {
+        var settings = [
             nghttp2_settings_entry(
                 settings_id: Int32(NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE.rawValue),
                 value: UInt32(limits.streamWindow)),
@@ -40,6 +51,17 @@ open class HTTP2Session {
                 settings_id: Int32(NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE.rawValue),
                 value: limits.maximumHeaderList),
         ]
+        switch role {
+        case .server:
+            settings.append(
+                nghttp2_settings_entry(
+                    settings_id: Int32(NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS.rawValue),
+                    value: limits.maximumStreams))
+        case .client:
+            settings.append(
+                nghttp2_settings_entry(
+                    settings_id: Int32(NGHTTP2_SETTINGS_ENABLE_PUSH.rawValue), value: 0))
+        }
         unsafe nghttp2_submit_settings(
             session, UInt8(NGHTTP2_FLAG_NONE.rawValue), settings, settings.count)
         unsafe nghttp2_session_set_local_window_size(
@@ -50,17 +72,16 @@ open class HTTP2Session {
 
     // MARK: What it tells
 
-    /// A request began; `head` is one of HTTP/1.1, its empty line included.
-    ///
-    /// A body follows where `hasBody`; where `isChunked` the head names chunks, since the body's
-    /// length is not told, and whoever passes it on has to write them.
-    open func didReceiveHead(_ head: [UInt8], stream: Int32, hasBody: Bool, isChunked: Bool) {}
-    /// Bytes of a body came; `consumed` has to be told once they are used.
-    open func didReceiveData(_ bytes: Span<UInt8>, stream: Int32) {}
-    /// The request is complete.
-    open func didReceiveEnd(stream: Int32) {}
+    /// A request began, or an answer came; a body follows where `hasBody`.
+    open func didReceiveHead(_ head: HTTP2Head, stream: Int32, hasBody: Bool) {}
+    /// The peer's body is complete, with the field lines behind it, each with its line end.
+    open func didReceiveEnd(stream: Int32, trailers: [UInt8]) {}
     /// The stream is over; `code` is 0 where both sides ended it in order.
     open func didClose(stream: Int32, code: UInt32) {}
+    /// The peer said how much it takes.
+    open func didReceiveSettings() {}
+    /// The peer takes no more streams; those it will not answer are closed as refused.
+    open func didReceiveGoAway() {}
 
     // MARK: In
 
@@ -89,62 +110,19 @@ open class HTTP2Session {
         }
     }
 
-    /// Bytes of a body were used: the peer may send as many more.
+    /// Bytes of a body were used: the peer may send as many more on the stream.
+    @inline(__always)
     public final func consumed(_ count: Int, stream: Int32) {
-        unsafe nghttp2_session_consume(session, stream, count)
+        unsafe nghttp2_session_consume_stream(session, stream, count)
+    }
+
+    /// Bytes of a body have a place: the peer may send as many more on the connection.
+    @inline(__always)
+    public final func consumed(_ count: Int) {
+        unsafe nghttp2_session_consume_connection(session, count)
     }
 
     // MARK: Out
-
-    /// Whether there is something to send.
-    public final var wantsToSend: Bool { unsafe nghttp2_session_want_write(session) != 0 }
-
-    /// Begins an answer; `body` is asked for its bytes, and outlives the stream.
-    public final func respond(stream: Int32, _ head: ResponseHead, _ body: HTTP2Body?) {
-        let fields = HTTP2Fields(head)
-        unsafe fields.withFields { pairs, count in
-            guard let body else {
-                unsafe nghttp2_submit_response(session, stream, pairs, count, nil)
-                return
-            }
-            var provider = unsafe HTTP2Callbacks.provider
-            unsafe provider.source.ptr = Unmanaged.passUnretained(body).toOpaque()
-            unsafe nghttp2_submit_response(session, stream, pairs, count, &provider)
-        }
-    }
-
-    /// Sends an interim answer (1xx).
-    public final func inform(stream: Int32, _ head: ResponseHead) {
-        let fields = HTTP2Fields(head)
-        unsafe fields.withFields { pairs, count in
-            unsafe nghttp2_submit_headers(
-                session, UInt8(NGHTTP2_FLAG_NONE.rawValue), stream, nil, pairs, count, nil)
-        }
-    }
-
-    /// More of the answer is there than when `available` said there was none.
-    @inline(__always)
-    public final func hasMore(stream: Int32) {
-        unsafe nghttp2_session_resume_data(session, stream)
-    }
-
-    /// Ends a stream at once.
-    public final func reset(stream: Int32, code: UInt32) {
-        unsafe nghttp2_submit_rst_stream(
-            session, UInt8(NGHTTP2_FLAG_NONE.rawValue), stream, code)
-    }
-
-    /// Accepts no more streams; those that stand go on.
-    public final func goAway() {
-        let last = unsafe nghttp2_session_get_last_proc_stream_id(session)
-        unsafe nghttp2_submit_goaway(
-            session, UInt8(NGHTTP2_FLAG_NONE.rawValue), last, HTTP2Error.noError, nil, 0)
-    }
-
-    /// Ends the connection once its GOAWAY is sent.
-    public final func terminate(_ code: UInt32) {
-        unsafe nghttp2_session_terminate_session(session, code)
-    }
 
     /// Writes frames into `buffer` as far as they fit one TLS record; answers it, empty when there
     /// were none.
@@ -188,28 +166,46 @@ open class HTTP2Session {
         incoming.append(name: name, value: value, limit: Int(limits.maximumHeaderList))
     }
 
-    final func receivedFrame(stream: Int32, isRequest: Bool, endsStream: Bool) {
+    final func receivedFrame(_ kind: HTTP2Callbacks.FrameKind, stream: Int32, endsStream: Bool) {
         sinceFrame = 0
-        if let refusal = counters.frame(isUseful: isRequest || endsStream) {
-            return fail(refusal)
+        let isHead = kind == .headers && !incoming.isTrailers
+        if let refusal = counters.frame(isUseful: isHead || endsStream) { return fail(refusal) }
+        switch kind {
+        case .headers where isHead:
+            didReceiveHead(incoming, stream: stream, hasBody: !endsStream)
+        case .settings:
+            hasSettings = true
+            didReceiveSettings()
+        case .goAway: didReceiveGoAway()
+        case .headers, .data, .other: break
         }
-        if isRequest {
-            didReceiveHead(
-                incoming.http1(hasBody: !endsStream), stream: stream, hasBody: !endsStream,
-                isChunked: !endsStream && !incoming.isSized)
-            incoming = HTTP2Head()
+        if endsStream {
+            didReceiveEnd(
+                stream: stream, trailers: kind == .headers && !isHead ? incoming.trailers : [])
         }
-        if endsStream { didReceiveEnd(stream: stream) }
+        if kind == .headers { incoming = HTTP2Head() }
     }
 
-    final func receivedData(_ bytes: Span<UInt8>, stream: Int32) {
+    @inline(__always)
+    final func receivedData(_ bytes: Span<UInt8>, of body: HTTP2Body) {
         counters.useful()
-        didReceiveData(bytes, stream: stream)
+        body.didReceive(bytes)
     }
 
     final func closed(stream: Int32, code: UInt32) {
         didClose(stream: stream, code: code)
-        if code != 0, let refusal = counters.reset() { fail(refusal) }
+        // A client ends streams whose callers left, and a server that it chose may refuse some.
+        guard role == .server, code != 0 else { return }
+        if let refusal = counters.reset() { fail(refusal) }
+    }
+
+    /// Streams that the peer takes at once; until it has said so as many as anybody takes (section
+    /// 6.5.2 recommends no fewer than 100).
+    public final var peerStreams: Int {
+        guard hasSettings else { return 100 }
+        return Int(
+            unsafe nghttp2_session_get_remote_settings(
+                session, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS))
     }
 
     private func fail(_ error: HTTP2Error) {

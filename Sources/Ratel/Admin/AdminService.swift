@@ -1,11 +1,12 @@
 public import HTTP
+internal import Loop
 public import Streams
 
 /// What operators and Kubernetes ask on loopback: `/healthz`, `/readyz`, `/metrics`.
 public final class AdminService: StreamService {
     public let budgets = Budgets()
     public let limits = HTTPLimits()
-    public let metrics = StreamMetrics()
+    public let metrics = StreamMetrics(LoopTraffic())
     private let status: any StatusSource
 
     /// Serves what `status` says.

@@ -1,5 +1,6 @@
 internal import Appraisal
 internal import Bytes
+internal import Loop
 internal import RATLS
 internal import Streams
 

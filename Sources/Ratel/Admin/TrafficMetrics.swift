@@ -1,3 +1,4 @@
+internal import Loop
 internal import Streams
 
 extension Exposition {
@@ -35,6 +36,7 @@ extension Exposition {
         counter(
             "ratel_client_aborts_total", "Callers that left before their answer was complete.",
             sum { $0.clientAborts.now })
+        addLoops(all.map(\.traffic))
         counter(
             "ratel_upstream_connections_total", "Connections made to the upstream.",
             sumUpstream { $0.upstreamConnects.now })
@@ -47,5 +49,25 @@ extension Exposition {
         histogram(
             "ratel_first_byte_seconds", "From a request's head to its answer's first byte.",
             all.map(\.firstByte))
+    }
+    /// Listeners on one loop share what it counts.
+    private mutating func addLoops(_ traffic: [LoopTraffic]) {
+        var loops: [LoopTraffic] = []
+        for loop in traffic where !loops.contains(where: { $0 === loop }) { loops.append(loop) }
+        func sum(_ pick: (LoopTraffic) -> Int) -> Int { loops.reduce(0) { $0 + pick($1) } }
+        counter(
+            "ratel_loop_waits_total", "Times that workers waited for events.",
+            sum { $0.waits.now })
+        counter(
+            "ratel_loop_rests_total", "Times that workers rested so that tokens came together.",
+            sum { $0.rests.now })
+        counter(
+            "ratel_socket_reads_total", "Reads of sockets that brought something.",
+            sum { $0.reads.now })
+        counter("ratel_socket_writes_total", "Writes to sockets.", sum { $0.writes.now })
+        counter("ratel_tls_records_total", "TLS records sent.", sum { $0.records.now })
+        counter(
+            "ratel_tls_record_bytes_total", "Bytes that TLS records carried.",
+            sum { $0.recordBytes.now })
     }
 }

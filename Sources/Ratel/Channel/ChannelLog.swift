@@ -21,7 +21,7 @@ final class ChannelLog: Sendable {
     }
 
     func admitted(_ remote: Address?, _ caller: AdmittedCaller, details: Logger.Metadata) {
-        admissions.add(1)
+        admissions.addShared(1)
         var fields = details
         fields["remote"] = "\(remote?.description ?? "unknown")"
         fields["peer"] = "\(caller.name)"

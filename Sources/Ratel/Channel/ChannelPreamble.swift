@@ -27,7 +27,7 @@ final class ChannelPreamble: Preamble {
     }
 
     func begin(_ link: Link, handshake: Handshake) {
-        channel.log.handshakes.add(1)
+        channel.log.handshakes.addShared(1)
         guard ChannelProtocol.isAttested(handshake.applicationProtocol) else {
             return beginWithoutExchange(link, handshake)
         }

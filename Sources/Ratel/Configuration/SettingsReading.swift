@@ -5,9 +5,12 @@ internal import Streams
 // Each group of settings as it is read from its source: the names are those of the flags.
 
 extension GatewaySettings {
-    init(_ source: ConfigurationSource, listen fallback: String) throws(ConfigurationError) {
+    init(
+        _ source: ConfigurationSource, listen fallback: String, workers count: Int
+    ) throws(ConfigurationError) {
         self.init(
             listen: try SettingValue.address(source["listen"] ?? fallback, setting: "listen"))
+        workers = count
         if let text = source["workers"] {
             workers = try SettingValue.number(text, in: 1...1_024, setting: "workers")
         }
@@ -25,6 +28,7 @@ extension GatewaySettings {
             }
             forwardsClientAddress = text == "append"
         }
+        if let text = source["gather"] { gather = try SettingValue.gather(text) }
         try read("grace", source, &grace)
         try read("connect-timeout", source, &budgets.connect)
         try read("first-byte-timeout", source, &budgets.firstByte)
@@ -37,6 +41,21 @@ extension GatewaySettings {
     ) throws(ConfigurationError) {
         guard let text = source[name] else { return }
         value = try SettingValue.duration(text, setting: name)
+    }
+}
+
+extension SettingValue {
+    /// `0`, or `100us` to `1000us` (also `1ms`); answers microseconds.
+    static func gather(_ text: String) throws(ConfigurationError) -> UInt64 {
+        if text == "0" { return 0 }
+        if text == "1ms" { return 1_000 }
+        // At least twice what the kernel's timers are late by, at most what nobody notices.
+        guard text.hasSuffix("us"), let number = UInt64(text.dropLast(2)),
+            (100...1_000).contains(number)
+        else {
+            throw ConfigurationError("--gather: expected 0, or 100us to 1ms; got \(text)")
+        }
+        return number
     }
 }
 

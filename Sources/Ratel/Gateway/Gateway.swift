@@ -61,7 +61,7 @@ public final class Gateway: Sendable {
         let started = Gate<Result<(Site, Address), SocketError>>()
         let address = self.address
         member.mailbox.post { [makeAcceptor] in
-            let metrics = StreamMetrics()
+            let metrics = StreamMetrics(member.loop.value.traffic)
             do throws(SocketError) {
                 let acceptor = try makeAcceptor(member, address, metrics)
                 let site = Site(
@@ -115,13 +115,10 @@ public final class Gateway: Sendable {
         }
     }
 
-    /// Closes everything at once.
+    /// Closes everything at once; this has to live until its workers have ended, since links end
+    /// in their own time and their pools must not go before them.
     public func stop() {
-        let all = sites.withLock { sites in
-            defer { sites = [] }
-            return sites
-        }
-        for site in all {
+        for site in sites.withLock({ $0 }) {
             site.mailbox.post { site.acceptor.value.stop() }
         }
     }

@@ -22,6 +22,8 @@ public struct GatewaySettings: Sendable {
     public var limits = HTTPLimits()
     /// Whether the caller's address is told to the backend (`X-Forwarded-For`, `Forwarded`).
     public var forwardsClientAddress = false
+    /// Microseconds that a token may wait for others while many streams are active; 0 for never.
+    public var gather: UInt64 = 1_000
     /// How long a drain waits for streams to end, in milliseconds.
     public var grace: UInt64 = 30_000
 

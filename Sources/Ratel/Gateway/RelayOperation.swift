@@ -28,7 +28,8 @@ final class RelayOperation: Operation {
         var count = settings.workers
         // A path has one listener, and a second worker would have nothing to do.
         if case .unix = settings.listen { count = 1 }
-        workers = WorkerGroup(count: count, buffers: settings.buffersPerWorker)
+        workers = WorkerGroup(
+            count: count, buffers: settings.buffersPerWorker, gather: settings.gather)
         let gateway = Gateway(at: settings.listen, on: workers) {
             (member, address, metrics) throws(SocketError) in
             let loop = member.loop.value

@@ -29,21 +29,21 @@ public struct ServiceSettings: Sendable {
             attester: .auto, admin: "127.0.0.1:9090")
     }
 
-    /// The settings of `ratel connect`.
+    /// The settings of `ratel connect`: one worker, so that one connection carries every caller.
     public static func connect(
         _ source: ConfigurationSource
     ) throws(ConfigurationError) -> ServiceSettings {
         try ServiceSettings(
             source, listen: "127.0.0.1:8080",
             upstream: SettingValue.address(source.required("server"), setting: "server"),
-            attester: .none, admin: "off")
+            attester: .none, admin: "off", workers: 1)
     }
 
     private init(
         _ source: ConfigurationSource, listen: String, upstream: Address,
-        attester: AttesterSettings.Choice, admin: String
+        attester: AttesterSettings.Choice, admin: String, workers: Int = Worker.processors
     ) throws(ConfigurationError) {
-        gateway = try GatewaySettings(source, listen: listen)
+        gateway = try GatewaySettings(source, listen: listen, workers: workers)
         self.upstream = upstream
         policy = PolicySource(path: try source.required("policy"))
         self.attester = try AttesterSettings(source, default: attester)

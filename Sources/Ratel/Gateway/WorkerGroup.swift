@@ -17,12 +17,13 @@ public final class WorkerGroup: Sendable {
     /// The workers, in order.
     public let members: [Member]
 
-    /// Starts `count` threads whose loops lend at most `buffers` buffers each.
-    public init(count: Int, buffers: Int) {
+    /// Starts `count` threads whose loops lend at most `buffers` buffers each, and rest up to
+    /// `gather` microseconds while many streams are active.
+    public init(count: Int, buffers: Int, gather: UInt64) {
         members = (0..<count).map { index in
             let started = Gate<Member>()
             let worker = Worker {
-                let loop = EventLoop(bufferCount: buffers)
+                let loop = EventLoop(bufferCount: buffers, gather: gather)
                 started.open(
                     Member(
                         index: index, mailbox: loop.mailbox, loop: LoopBound(loop),

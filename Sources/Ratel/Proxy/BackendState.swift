@@ -23,12 +23,14 @@ final class BackendState: Sendable {
     let requests = Counter()
     /// Connections to it that could not be made.
     let failures = Counter()
-    /// Connections made and used again.
-    let metrics = StreamMetrics()
+    /// Connections of tunnels to it.
+    let tunnels = Counter()
 
     private let log: ChannelLog
     private let isUsable = Atomic<Bool>(true)
     private let health = Locked(Health())
+    /// Of each worker's pool.
+    private let pools = Locked<[StreamMetrics]>([])
 
     private struct Health {
         var trouble: String?
@@ -87,7 +89,7 @@ final class BackendState: Sendable {
 
     /// A connection could not be made: nothing goes there until a check is good.
     func connectionFailed(_ trouble: String) {
-        failures.add(1)
+        failures.addShared(1)
         let change: Bool = health.withLock { health in
             health.contrary = 0
             health.trouble = trouble
@@ -105,12 +107,23 @@ final class BackendState: Sendable {
         }
     }
 
+    /// What the workers' connections to it count.
+    var metrics: [StreamMetrics] { pools.withLock { $0 } }
+
+    /// Counters for the pool of one more worker.
+    func makeMetrics(_ loop: EventLoop) -> StreamMetrics {
+        let metrics = StreamMetrics(loop.traffic)
+        pools.withLock { $0.append(metrics) }
+        return metrics
+    }
+
     /// Where a loop's pool connects to.
     func target() -> UpstreamTarget {
         var target = UpstreamTarget(address: settings.address, security: security)
         target.budgets.connect = settings.connect
         target.maximumConnections = settings.maximumConnections
         target.announcesCaller = settings.announcesCaller
+        target.offersHTTP2 = settings.sharesConnections
         return target
     }
 

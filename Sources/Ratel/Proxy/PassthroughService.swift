@@ -64,9 +64,9 @@ private final class PassthroughRoute: TunnelRoute {
     func next() -> TunnelTarget? {
         guard let backend = service.choose(without: tried) else { return nil }
         self.backend = backend
-        backend.openStreams.add(1)
-        backend.requests.add(1)
-        backend.metrics.upstreamConnects.add(1)
+        backend.openStreams.addShared(1)
+        backend.requests.addShared(1)
+        backend.tunnels.addShared(1)
         return TunnelTarget(
             address: backend.settings.address, connect: backend.settings.connect,
             announcesCaller: backend.settings.announcesCaller)
@@ -86,7 +86,7 @@ private final class PassthroughRoute: TunnelRoute {
     private func leave() -> BackendState? {
         let left = backend
         backend = nil
-        left?.openStreams.add(-1)
+        left?.openStreams.addShared(-1)
         return left
     }
 }

@@ -9,7 +9,7 @@ struct ProcessSection {
 
     /// The names in the file; underscores stand where flags have hyphens.
     static let names = [
-        "admin", "workers", "buffers", "grace", "log_format", "log_level", "access_log",
+        "admin", "workers", "buffers", "gather", "grace", "log_format", "log_level", "access_log",
         "attestation", "collateral",
     ]
     private static let attestation = [
@@ -70,7 +70,8 @@ struct ProxySettings {
     let collateral: CollateralSettings
 
     init(_ source: ConfigurationSource) throws(ConfigurationError) {
-        gateway = try GatewaySettings(source, listen: "127.0.0.1:0")
+        gateway = try GatewaySettings(
+            source, listen: "127.0.0.1:0", workers: Worker.processors)
         admin = try source.admin(default: "127.0.0.1:9090")
         logging = try LoggingSettings(source)
         attester = try AttesterSettings(source, default: .auto)

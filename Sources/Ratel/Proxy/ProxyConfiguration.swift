@@ -76,6 +76,13 @@ public struct ProxyBackend: Sendable, Equatable {
     /// Connections that each worker may have.
     public let maximumConnections: Int
     public let health: HealthCheck
+
+    /// Whether many requests may share a connection by HTTP/2: where it is attested, for no caller
+    /// in particular, and not asked by checks, which speak HTTP/1.1.
+    var sharesConnections: Bool {
+        guard case .attested = protection else { return false }
+        return !announcesCaller && health.path == nil
+    }
 }
 
 /// How it is found out whether a backend can be used.

@@ -63,7 +63,7 @@ final class ProxyHandler: RequestHandler {
 
     private func enter(_ route: RouteState, _ head: RequestHead) -> Disposition {
         self.route = route
-        route.requests.add(1)
+        route.requests.addShared(1)
         guard admits(route.settings.access) else { return .respond(.noAccess(route.settings)) }
         if case .length(let length) = head.framing, length > maximumBody {
             return .respond(Failure(.bodyTooLarge(maximumBody)))
@@ -89,10 +89,10 @@ final class ProxyHandler: RequestHandler {
     }
 
     private func use(_ backend: BackendState) -> UpstreamPool {
-        self.backend?.openStreams.add(-1)
+        self.backend?.openStreams.addShared(-1)
         self.backend = backend
-        backend.openStreams.add(1)
-        backend.requests.add(1)
+        backend.openStreams.addShared(1)
+        backend.requests.addShared(1)
         return service.site.pool(for: backend)
     }
 
@@ -116,9 +116,9 @@ final class ProxyHandler: RequestHandler {
 
     func finished(_ summary: ExchangeSummary) {
         if waiting != nil { service.site.endInspection() }
-        if isCounted { route?.openStreams.add(-1) }
-        backend?.openStreams.add(-1)
-        if summary.failure != nil { route?.failures.add(1) }
+        if isCounted { route?.openStreams.addShared(-1) }
+        backend?.openStreams.addShared(-1)
+        if summary.failure != nil { route?.failures.addShared(1) }
         service.log.finished(
             summary,
             ProxyLog.Place(

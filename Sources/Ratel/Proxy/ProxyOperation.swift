@@ -39,7 +39,8 @@ final class ProxyOperation: Operation, Sendable {
         planner = ProxyPlanner(settings, log: log)
         let plan = try planner.plan(configuration, after: nil)
         workers = WorkerGroup(
-            count: settings.gateway.workers, buffers: settings.gateway.buffersPerWorker)
+            count: settings.gateway.workers, buffers: settings.gateway.buffersPerWorker,
+            gather: settings.gateway.gather)
         // What bodies that are read for their model may take: as much as the slab of buffers.
         let memory = settings.gateway.buffersPerWorker * BufferPool.bufferSize
         sites = workers.members.map { member in

@@ -102,8 +102,13 @@ final class ProxyPlanner: Sendable {
             {
                 return .attested(channel)
             }
+            let protocols = [
+                ChannelProtocol.attestedHTTP2, ChannelProtocol.attestedHTTP1,
+                ChannelProtocol.plainHTTP2, ChannelProtocol.plainHTTP1,
+            ]
             return .attested(
-                try channel(.server, facts, policy: path, identity: certificate?.identity))
+                try channel(
+                    .server, protocols, facts, policy: path, identity: certificate?.identity))
         case .passthrough(let passthrough):
             return .passthrough(chosen, idle: passthrough.idle)
         }
@@ -128,28 +133,24 @@ final class ProxyPlanner: Sendable {
                 throw ConfigurationError("the backend \(backend.name): \(error)")
             }
         case .attested(let path):
-            return .attested(try channel(.client, facts, policy: path, identity: nil))
+            var protocols = [
+                ChannelProtocol.attestedHTTP1, FlashbotsMessage.applicationProtocol,
+                ChannelProtocol.plainHTTP1,
+            ]
+            if backend.sharesConnections { protocols.insert(ChannelProtocol.attestedHTTP2, at: 0) }
+            return .attested(try channel(.client, protocols, facts, policy: path, identity: nil))
         }
     }
 
     // MARK: Attested sides
 
     private func channel(
-        _ role: Role, _ facts: ProxyFacts, policy path: String, identity: TLSIdentity?
+        _ role: Role, _ protocols: [String], _ facts: ProxyFacts, policy path: String,
+        identity: TLSIdentity?
     ) throws(ConfigurationError) -> Channel {
         let policy = try PolicySource(path: path).load(log.logger)
         let attester = try makeAttester()
         let isServer = role == .server
-        let protocols =
-            isServer
-            ? [
-                ChannelProtocol.attestedHTTP2, ChannelProtocol.attestedHTTP1,
-                ChannelProtocol.plainHTTP2, ChannelProtocol.plainHTTP1,
-            ]
-            : [
-                ChannelProtocol.attestedHTTP1, FlashbotsMessage.applicationProtocol,
-                ChannelProtocol.plainHTTP1,
-            ]
         let store = try settings.collateral.make(
             roots: CollateralRoots(policy: policy), log.logger)
         do throws(Refusal) {

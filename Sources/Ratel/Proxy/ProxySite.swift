@@ -23,7 +23,8 @@ final class ProxySite {
     func pool(for backend: BackendState) -> UpstreamPool {
         let key = ObjectIdentifier(backend)
         if let pool = pools[key] { return pool }
-        let pool = UpstreamPool(on: loop, target: backend.target(), metrics: backend.metrics)
+        let pool = UpstreamPool(
+            on: loop, target: backend.target(), metrics: backend.makeMetrics(loop))
         pools[key] = pool
         return pool
     }

@@ -1,4 +1,5 @@
 internal import Bytes
+internal import Loop
 internal import Streams
 
 /// What a proxy shows on its admin listener.
@@ -84,7 +85,7 @@ final class ProxyStatus: OperationStatus, Sendable {
             now.reloadFailures)
         guard let (plan, listening) = look() else { return page.text }
         page.addTraffic(
-            of: listening.flatMap(\.metrics), upstream: plan.backends.map(\.metrics),
+            of: listening.flatMap(\.metrics), upstream: plan.backends.flatMap(\.metrics),
             log: log.channel)
         addListeners(listening, to: &page)
         addRoutes(plan.routes, to: &page)
@@ -140,13 +141,18 @@ final class ProxyStatus: OperationStatus, Sendable {
             label: "backend", each { $0.failures.now })
         page.counters(
             "ratel_backend_connections_total", "Connections made.", label: "backend",
-            each { $0.metrics.upstreamConnects.now })
+            each { $0.metrics.sum { $0.upstreamConnects.now } + $0.tunnels.now })
         page.counters(
             "ratel_backend_reuses_total", "Requests sent over a kept connection.",
-            label: "backend", each { $0.metrics.upstreamReuses.now })
+            label: "backend", each { $0.metrics.sum { $0.upstreamReuses.now } })
     }
 }
 
 extension ProxyStatus.Listening {
-    func sum(_ pick: (StreamMetrics) -> Int) -> Int { metrics.reduce(0) { $0 + pick($1) } }
+    func sum(_ pick: (StreamMetrics) -> Int) -> Int { metrics.sum(pick) }
+}
+
+extension [StreamMetrics] {
+    /// The sum of one of their counters.
+    func sum(_ pick: (StreamMetrics) -> Int) -> Int { reduce(0) { $0 + pick($1) } }
 }

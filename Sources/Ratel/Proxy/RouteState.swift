@@ -1,3 +1,4 @@
+internal import Loop
 internal import Streams
 
 /// One route as every worker sees it.
@@ -30,7 +31,7 @@ enum BackendChoice {
     static func leastStreams(
         _ backends: [BackendState], turn: borrowing Counter, without tried: [BackendState]
     ) -> BackendState? {
-        turn.add(1)
+        turn.addShared(1)
         // Wraps after 2^63 requests.
         let first = turn.now & Int.max
         var best: BackendState?

@@ -1,3 +1,4 @@
+internal import Loop
 internal import RATLS
 internal import Streams
 internal import TLS
@@ -19,7 +20,7 @@ final class WebPreamble: Preamble {
     }
 
     func begin(_ link: Link, handshake: Handshake) {
-        log.handshakes.add(1)
+        log.handshakes.addShared(1)
         switch peer {
         case .caller(let verifier): link.open(verifier.passage(handshake), leftover: [])
         case .server(let verifier):
