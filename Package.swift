@@ -48,7 +48,7 @@ let package = Package(
         module("Loop", ["Bytes", "CUV"]),
         module("Keys", ["Bytes", "COpenSSL", "CLibXML2", "CZlib"]),
         module("TLS", ["Bytes", "Keys", "COpenSSL", "CRecycler"]),
-        module("HTTP", ["Bytes", "CNGHTTP2"]),
+        module("HTTP", ["Bytes", "CNGHTTP2", "CRecycler"]),
         module("Streams", ["Bytes", "Loop", "TLS", "HTTP"]),
         module("RATS", ["Bytes"]),
         module("Attestation", ["Bytes", "RATS", "Keys", "CTSS2"]),

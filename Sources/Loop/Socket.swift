@@ -32,6 +32,12 @@ open class Socket {
         unsafe owner._withUnsafeGuaranteedRef { $0.streamMoved(last: last, now: now) }
     }
 
+    /// Has the loop tell `follower` once all that it woke up for is done.
+    @inline(__always)
+    public final func afterEvents(tell follower: LoopFollower) {
+        unsafe owner._withUnsafeGuaranteedRef { $0.afterEvents(tell: follower) }
+    }
+
     /// Counts a TLS record that carries so many bytes.
     @inline(__always)
     public final func countRecord(_ bytes: Int) {

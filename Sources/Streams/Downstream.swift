@@ -23,8 +23,11 @@ public final class Downstream: Link {
     /// Made when the link opens, gone when it closes; `borrowed` is the same, uncounted.
     private var conversation: Conversation?
     private var borrowed: Borrowed<Conversation>?
-    /// In place of it where the caller speaks HTTP/2.
-    private var multiplexed: HTTP2Connection?
+    /// In place of it where the caller speaks HTTP/2; `shared` is the same, uncounted.
+    private var multiplexed: HTTP2Connection? {
+        didSet { shared = multiplexed.map { Borrowed($0) } }
+    }
+    private var shared: Borrowed<HTTP2Connection>?
     private var opening: LoopTimer?
     private var broken: LinkError?
 
@@ -110,7 +113,8 @@ public final class Downstream: Link {
             multiplexed = connection
             // Windows and resets come here, and what they end gives buffers back.
             readsIn = .first
-            return connection.begin()
+            connection.begin()
+            return connection.watchAdmission()
         }
         let conversation = Conversation(
             caller: .connection(Borrowed(self)), handler: makeHandler())
@@ -122,8 +126,9 @@ public final class Downstream: Link {
     }
 
     public override func didReceive(_ plaintext: consuming Buffer) {
+        if let shared { return shared.with(plaintext) { $0.didReceive($1) } }
         guard let borrowed else {
-            multiplexed?.didReceive(plaintext)
+            _ = consume plaintext
             return
         }
         borrowed.with(plaintext) { $0.clientDidReceive($1) }
@@ -135,11 +140,8 @@ public final class Downstream: Link {
     }
 
     public override func didBecomeWritable() {
-        guard let borrowed else {
-            multiplexed?.flush()
-            return
-        }
-        borrowed.with { $0.clientDidBecomeWritable() }
+        if let shared { return shared.with { $0.flush() } }
+        borrowed?.with { $0.clientDidBecomeWritable() }
     }
 
     /// A caller whose TLS failed is still read from for a moment: closing at once could reset the
@@ -150,10 +152,37 @@ public final class Downstream: Link {
         else {
             return end(broken ?? error)
         }
-        broken = error
-        opening?.start(after: 1_000)
         discardInput()
         finishWriting()
+        endSoon(error)
+    }
+
+    /// Ends once the peer has, or in a second: it was told why, and may not have read it yet.
+    private func endSoon(_ error: LinkError) {
+        broken = error
+        let timer =
+            opening
+            ?? LoopTimer(on: loop) { [unowned self] in
+                self.didBreak(.socket(.timedOut))
+            }
+        opening = timer
+        timer.start(after: 1_000)
+    }
+
+    /// Ends a connection of HTTP/2 whose GOAWAY says why.
+    func endAfterGoAway(_ error: LinkError) {
+        guard broken == nil, !isClosing else { return end(broken ?? error) }
+        multiplexed?.linkDidClose(error)
+        finish()
+        discardInput()
+        endSoon(error)
+    }
+
+    /// Ends the peer's admission: no request begins any more.
+    func expire() {
+        guard expiresAt != nil else { return }
+        expiresAt = now
+        multiplexed?.drain()
     }
 
     func drain() {

@@ -18,7 +18,9 @@ class HTTP2Carrier: HTTP2Session {
     private var timer: LoopTimer?
     private var lastHeard: UInt64 = 0
     private var isPinging = false
+    /// Nothing more is taken from the peer.
     private var isFailed = false
+    private var hasEnded = false
     /// Bytes taken that the peer may not send again on the connection yet.
     private var taken = 0
     /// Bytes that wait here for their conversations.
@@ -90,8 +92,9 @@ class HTTP2Carrier: HTTP2Session {
             try receive(buffer.bytes, now: lastHeard)
         } catch {
             isFailed = true
+            // Tells the peer why, as far as it still reads.
             flush()
-            return endLink(.refused(.badFrames(error)))
+            return end(.refused(.badFrames(error)))
         }
         schedule()
     }
@@ -123,7 +126,7 @@ class HTTP2Carrier: HTTP2Session {
     @inline(__always)
     final func schedule() {
         guard let follower else { return }
-        follower.with { follower in lent.with { $0.loop.afterEvents(tell: follower) } }
+        follower.with { follower in lent.with { $0.afterEvents(tell: follower) } }
     }
 
     final func becameWritable(_ flow: HTTP2Flow) { writable.append(flow) }
@@ -148,15 +151,20 @@ class HTTP2Carrier: HTTP2Session {
                 let filled = try fill(record)
                 if filled.isEmpty { break }
                 if case .failed(let error) = link.send(filled) {
-                    return endLink(.socket(error))
+                    return end(.socket(error))
                 }
             } catch {
-                return endLink(.refused(.badFrames(error)))
+                return end(.refused(.badFrames(error)))
             }
             didSendRecord()
             if !writable.isEmpty { tellWritable() }
         }
-        if isDraining, isIdle, !wantsToSend, !link.isClosing { endInOrder() }
+        guard !link.isClosing, link.isWritable else { return }
+        if isDraining, isIdle, !wantsToSend {
+            endInOrder()
+        } else if isOver {
+            endAsOver()
+        }
     }
 
     private final func tellWritable() {
@@ -186,6 +194,19 @@ class HTTP2Carrier: HTTP2Session {
         endLink(nil)
     }
 
+    /// The library has said why, or both sides have gone away.
+    private final func endAsOver() {
+        guard !isFailed else { return }
+        isFailed = true
+        if complaint == nil { endInOrder() } else { end(.refused(.badFrames(violation))) }
+    }
+
+    private final func end(_ error: LinkError) {
+        guard !hasEnded else { return }
+        hasEnded = true
+        endLink(error)
+    }
+
     /// Starts the budget of the present state anew.
     final func watch() {
         timer?.start(after: isIdle ? idleBudget : budgets.ping)
@@ -199,7 +220,7 @@ class HTTP2Carrier: HTTP2Session {
             return schedule()
         }
         let silence = now - lastHeard
-        if isPinging { return endLink(.socket(.timedOut)) }
+        if isPinging { return end(.socket(.timedOut)) }
         guard silence >= budgets.ping else {
             timer?.start(after: budgets.ping - silence)
             return

@@ -10,7 +10,8 @@ final class HTTP2Connection: HTTP2Carrier {
     private var stopped: [Int32] = []
     private let makeHandler: () -> any RequestHandler
     /// The first request is what the caller was admitted for, however short its admission.
-    private var hasBegun = false
+    private var hasServed = false
+    private var admission: LoopTimer?
 
     init(downstream: Downstream, makeHandler: @escaping () -> any RequestHandler) {
         lent = Borrowed(downstream)
@@ -22,15 +23,31 @@ final class HTTP2Connection: HTTP2Carrier {
     var downstream: Downstream { lent.object }
     override var isIdle: Bool { streams.isEmpty }
     override var budgets: Budgets { downstream.service.budgets }
-    override func endLink(_ error: LinkError?) { downstream.end(error) }
+    override func endLink(_ error: LinkError?) {
+        if case .refused(let failure)? = error {
+            downstream.endAfterGoAway(.refused(failure))
+        } else {
+            downstream.end(error)
+        }
+    }
     override func endIdle() { drain() }
+
+    /// Tells the caller in time that its admission ends, so that its next request finds another
+    /// connection and is not refused on this one.
+    func watchAdmission() {
+        guard downstream.expiresAt != nil else { return }
+        let timer = LoopTimer(on: downstream.loop) { [unowned self] in self.drain() }
+        timer.start(after: downstream.remainingLife)
+        admission?.close()
+        admission = timer
+    }
 
     override func didReceiveHead(_ head: HTTP2Head, stream id: Int32, hasBody: Bool) {
         let text = head.request(hasBody: hasBody)
-        guard !isDraining, downstream.remainingLife > 0 || !hasBegun,
+        guard !isDraining, downstream.remainingLife > 0 || !hasServed,
             text.count <= BufferPool.bufferSize
         else { return reset(stream: id, code: HTTP2Error.refusedStream) }
-        hasBegun = true
+        hasServed = true
         let stream = HTTP2Stream(id, on: self, hasBody: hasBody)
         stream.isChunked = hasBody && !head.isSized
         attach(stream, stream: id)
@@ -64,6 +81,8 @@ final class HTTP2Connection: HTTP2Carrier {
         let all = Array(streams.values)
         streams = [:]
         for stream in all { stream.close(code: HTTP2Error.cancel) }
+        admission?.close()
+        admission = nil
         super.linkDidClose(error)
     }
 }

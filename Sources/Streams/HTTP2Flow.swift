@@ -87,7 +87,21 @@ class HTTP2Flow: HTTP2Body {
         isDelivering = true
         deliver(buffer)
         isDelivering = false
-        if owed >= HTTP2Flow.telling || backlogUsed < backlog.count { deliverBacklog() }
+        if backlogUsed < backlog.count {
+            deliverBacklog()
+        } else if owed >= HTTP2Flow.telling, !isPaused {
+            tellUsed()
+        }
+    }
+
+    /// Lets the peer send as many bytes as were used.
+    private final func tellUsed() {
+        guard !isClosed, owed > 0 else { return }
+        lent.with {
+            $0.consumed(owed, stream: id)
+            $0.schedule()
+        }
+        owed = 0
     }
 
     /// The peer ended its side, with these field lines behind its body.
@@ -147,11 +161,7 @@ class HTTP2Flow: HTTP2Body {
         }
         if backlogUsed == backlog.count {
             dropBacklog()
-            if !isPaused, !isClosed, owed > 0 {
-                carrier.consumed(owed, stream: id)
-                owed = 0
-                carrier.schedule()
-            }
+            if !isPaused { tellUsed() }
         } else if !isPaused {
             // No buffer was free: tried again when some are.
             if isClosed { failDelivery() } else { carrier.retry(self) }

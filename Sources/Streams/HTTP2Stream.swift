@@ -6,7 +6,11 @@ internal import Loop
 final class HTTP2Stream: HTTP2Flow {
     /// The connection outlives its streams: it forgets them before it goes.
     private let lent: Borrowed<HTTP2Connection>
-    private var conversation: Conversation?
+    /// `borrowed` is the same, uncounted.
+    private var conversation: Conversation? {
+        didSet { borrowed = conversation.map { Borrowed($0) } }
+    }
+    private var borrowed: Borrowed<Conversation>?
 
     init(_ id: Int32, on connection: HTTP2Connection, hasBody: Bool) {
         lent = Borrowed(connection)
@@ -24,11 +28,15 @@ final class HTTP2Stream: HTTP2Flow {
     }
 
     override func deliver(_ buffer: consuming Buffer) {
-        conversation?.clientDidReceive(buffer)
+        guard let borrowed else {
+            _ = consume buffer
+            return
+        }
+        borrowed.with(buffer) { $0.clientDidReceive($1) }
     }
 
     override func becameWritable() {
-        conversation?.clientDidBecomeWritable()
+        borrowed?.with { $0.clientDidBecomeWritable() }
     }
 
     func sendHead(_ head: ResponseHead, hasBody: Bool) {

@@ -94,10 +94,7 @@ public final class StreamListener: Listener, Acceptor {
     /// Ends every admission: no request begins on a connection that stands, its next exchange
     /// needs a new one.
     public func expireAdmissions() {
-        for connection in Array(connections.values) where connection.expiresAt != nil {
-            connection.expiresAt = loop.now
-            connection.drain()
-        }
+        for connection in connections.values { connection.expire() }
         service.expireAdmissions()
     }
 

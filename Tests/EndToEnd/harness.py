@@ -157,11 +157,14 @@ class Stack:
         self.serve = self.stack.enter_context(Process("serve", command, self.directory))
         self.serve.wait_for_port(self.serve_port)
         self.connect_policy = self.write("connect.yaml", self.policy())
-        command = [self.ratel, "connect", f"127.0.0.1:{self.serve_port}"]
-        command += ["--policy", self.connect_policy, "--listen", f"127.0.0.1:{self.port}"]
-        command += self.connect_arguments
-        self.connect = self.stack.enter_context(Process("connect", command, self.directory))
+        self.connect = self.stack.enter_context(self.helper("connect", self.port))
         self.connect.wait_for_port(self.port)
+
+    def helper(self, name, port):
+        """A `connect` to the server, which listens at the port."""
+        command = [self.ratel, "connect", f"127.0.0.1:{self.serve_port}"]
+        command += ["--policy", self.connect_policy, "--listen", f"127.0.0.1:{port}"]
+        return Process(name, command + self.connect_arguments, self.directory)
 
     def policy(self):
         """What the server presents, taken as what it has to present."""

@@ -9,7 +9,7 @@ import threading
 import time
 
 from backend import CHUNKED, answer, hello
-from harness import Stack, wait_until
+from harness import Stack, free_port, wait_until
 from wire import Client, ask, get, post
 
 
@@ -275,8 +275,12 @@ def test_zz_tpm_that_dies_while_serving(context):
         assert client.fill(), "the open stream was cut"
     client.close()
     wait_until(lambda: seen, 3, "the backend's end")
-    time.sleep(5)  # The pooled channel closes after 4 s, so the next request needs a new one.
-    got = get(context.port)
+    context.backend.handler = hello
+    assert get(context.port).status == 200, "the open channel takes no more requests"
+    port = free_port()
+    with context.stack.helper("other", port) as other:
+        other.wait_for_port(port)
+        got = get(port)
     assert got.status in (502, 503), (got.status, got.body)
     assert json.loads(got.body)["error"]["code"], got.body
     assert context.stack.serve.running() and context.stack.connect.running()

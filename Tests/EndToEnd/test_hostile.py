@@ -11,7 +11,7 @@ import time
 from multiprocessing.pool import ThreadPool
 
 from backend import answer, hello
-from harness import Process, Stack, free_port, scratch, wait_until
+from harness import ANONYMOUS, Process, Stack, free_port, scratch, wait_until
 from test_attacks import ATTESTED, tls
 from wire import Client, get, post
 
@@ -128,13 +128,47 @@ def send_all(channel, data):
 
 
 def test_body_and_end_in_one_read(context):
-    """A caller that has said everything is not one that has left."""
-    for size in (1, 1000, 15000):
-        with Client(context.port, timeout=10) as client:
-            client.send(post("/half", b"z" * size))
-            client.socket.shutdown(socket.SHUT_WR)
-            got = client.answer()
-            assert got.body == f"POST /half {size}".encode(), (size, got.status, got.body)
+    """A caller of HTTP/1.1 that has said everything is not one that has left."""
+    with scratch() as directory, sidecar(context, directory, ANONYMOUS) as serve:
+        serve.wait_for_port(serve.port)
+        for size in (1, 1000, 15000):
+            with HalfClosed(serve.port, post("/half", b"z" * size)) as client:
+                got = client.answer()
+                assert got.body == f"POST /half {size}".encode(), (size, got.status, got.body)
+
+
+class HalfClosed(Client):
+    """Sends over TLS, says that it sends no more, and reads on."""
+
+    def __init__(self, port, data):
+        super().__init__(port, timeout=10)
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.tls = context.wrap_bio(self.incoming, self.outgoing)
+        self.run(self.tls.do_handshake)
+        self.tls.write(data)
+        with contextlib.suppress(ssl.SSLWantReadError):
+            self.tls.unwrap()
+        self.socket.sendall(self.outgoing.read())
+
+    def run(self, step):
+        while True:
+            try:
+                return step()
+            except ssl.SSLWantReadError:
+                self.socket.sendall(self.outgoing.read())
+                self.incoming.write(self.socket.recv(65536))
+            finally:
+                self.socket.sendall(self.outgoing.read())
+
+    def fill(self):
+        try:
+            data = self.run(lambda: self.tls.read(65536))
+        except ssl.SSLZeroReturnError:
+            data = b""
+        self.buffer += data
+        return bool(data)
 
 
 def challenger(port, address, then=b""):

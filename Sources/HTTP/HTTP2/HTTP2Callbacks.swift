@@ -1,4 +1,5 @@
 internal import CNGHTTP2
+internal import CRecycler
 
 /// The C edge of `HTTP2Session`: what nghttp2 calls, and how it is told of the object.
 @safe
@@ -27,15 +28,36 @@ final class HTTP2Callbacks: @unchecked Sendable {
     }
 
     @unsafe func make(_ role: HTTP2Session.Role, _ session: inout OpaquePointer?) {
+        var memory = unsafe HTTP2Callbacks.memory
         switch role {
-        case .server: unsafe nghttp2_session_server_new2(&session, callbacks, nil, options)
-        case .client: unsafe nghttp2_session_client_new2(&session, callbacks, nil, options)
+        case .server:
+            unsafe nghttp2_session_server_new3(&session, callbacks, nil, options, &memory)
+        case .client:
+            unsafe nghttp2_session_client_new3(&session, callbacks, nil, options, &memory)
         }
+    }
+
+    /// A frame that is queued takes a block, and gives it back once it is sent: from the lists that
+    /// OpenSSL's records use, so that neither reaches the heap.
+    @unsafe private static var memory: nghttp2_mem {
+        unsafe nghttp2_mem(
+            mem_user_data: nil,
+            malloc: { size, _ in unsafe ratel_recycler_allocate(size, nil, 0) },
+            free: { block, _ in unsafe ratel_recycler_free(block, nil, 0) },
+            calloc: { count, size, _ in
+                let (bytes, overflow) = count.multipliedReportingOverflow(by: size)
+                guard !overflow, let block = unsafe ratel_recycler_allocate(bytes, nil, 0) else {
+                    return nil
+                }
+                unsafe block.initializeMemory(as: UInt8.self, repeating: 0, count: bytes)
+                return unsafe block
+            },
+            realloc: { block, size, _ in unsafe ratel_recycler_reallocate(block, size, nil, 0) })
     }
 
     /// What a frame is to the session.
     enum FrameKind {
-        case data, headers, settings, goAway, other
+        case data, headers, settings, goAway, continuation, other
 
         init(_ type: UInt8) {
             self =
@@ -44,6 +66,7 @@ final class HTTP2Callbacks: @unchecked Sendable {
                 case NGHTTP2_HEADERS.rawValue: .headers
                 case NGHTTP2_SETTINGS.rawValue: .settings
                 case NGHTTP2_GOAWAY.rawValue: .goAway
+                case NGHTTP2_CONTINUATION.rawValue: .continuation
                 default: .other
                 }
         }
@@ -120,6 +143,14 @@ final class HTTP2Callbacks: @unchecked Sendable {
             }
             return isSent ? 0 : NGHTTP2_ERR_WOULDBLOCK.rawValue
         }
+        unsafe nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks) {
+            _, head, context in
+            let (type, stream) = unsafe (head!.pointee.type, head!.pointee.stream_id)
+            unsafe HTTP2Callbacks.session(context) {
+                $0.beganFrame(FrameKind(type), stream: stream)
+            }
+            return 0
+        }
         unsafe nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks) { _, _, context in
             unsafe HTTP2Callbacks.session(context) { $0.beganHead() }
             return 0
@@ -159,6 +190,13 @@ final class HTTP2Callbacks: @unchecked Sendable {
                     unsafe session.receivedData(bytes.span, of: $0)
                 }
             }
+            return 0
+        }
+        unsafe nghttp2_session_callbacks_set_error_callback2(callbacks) {
+            _, _, text, count, context in
+            // Its own words, and names of fields; never a value.
+            let words = unsafe text.map { unsafe String(cString: $0) } ?? ""
+            unsafe HTTP2Callbacks.session(context) { $0.complaint = words }
             return 0
         }
         unsafe nghttp2_session_callbacks_set_on_stream_close_callback(callbacks) {

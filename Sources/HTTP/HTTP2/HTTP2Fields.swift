@@ -30,10 +30,11 @@ struct HTTP2Fields {
     init(trailers: [UInt8]) {
         for line in trailers.split(separator: 0x0A) {
             guard let colon = line.firstIndex(of: 0x3A) else { continue }
-            let value = line[(colon + 1)...].drop(while: Grammar.isBlank)
-            append(
-                line[..<colon].map(Grammar.lower),
-                Array(value.prefix { $0 != 0x0D }))
+            var value = line[(colon + 1)...].drop(while: Grammar.isBlank)
+            while let last = value.last, last == 0x0D || Grammar.isBlank(last) {
+                value.removeLast()
+            }
+            append(line[..<colon].map(Grammar.lower), Array(value))
         }
     }
 

@@ -17,9 +17,9 @@ public struct HTTP2Limits: Sendable {
     /// does, either way, after the first thousand: CVE-2019-9512 and others of that year.
     public var idleFramesPerUsefulFrame = 16
     public var idleFrameBurst = 1_000
-    /// Bytes between two whole frames: a header block of the largest list, uncompressed, twice over
-    /// (CVE-2024-28182: CONTINUATION without end).
-    public var maximumFrameGap = 64 * 1024
+    /// Bytes of a header block with its CONTINUATION frames, as they travel: the largest list,
+    /// uncompressed, four times over (CVE-2024-28182: CONTINUATION without end).
+    public var maximumBlock = 64 * 1024
 
     /// The usual limits.
     public init() {}

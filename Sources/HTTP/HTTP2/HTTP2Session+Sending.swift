@@ -6,6 +6,18 @@ extension HTTP2Session {
     @inline(__always)
     public final var wantsToSend: Bool { unsafe nghttp2_session_want_write(session) != 0 }
 
+    /// Whether nothing more comes or goes: the peer broke the rules and was told so, or both sides
+    /// are done.
+    @inline(__always)
+    public final var isOver: Bool {
+        unsafe nghttp2_session_want_read(session) == 0 && !wantsToSend
+    }
+
+    /// What the peer did, as far as the library says.
+    public final var violation: HTTP2Error {
+        HTTP2Error(complaint ?? "a rule of framing", code: HTTP2Error.protocolError)
+    }
+
     /// Whether another request may begin: no GOAWAY came, and stream identifiers are left.
     public final var allowsRequests: Bool {
         unsafe nghttp2_session_check_request_allowed(session) != 0

@@ -22,8 +22,13 @@ open class HTTP2Session {
     /// The head that is coming in: header blocks are never interleaved (section 4.3).
     private final var incoming = HTTP2Head()
     private final var counters: HTTP2Counters
+    private final var identifiers = HTTP2Identifiers()
     private final var trouble: HTTP2Error?
-    private final var sinceFrame = 0
+    /// Whether a header block has begun and is not whole, and the bytes that came since.
+    private final var isInBlock = false
+    private final var blockBytes = 0
+    /// What the library found wrong last, nil where it found nothing.
+    public internal(set) final var complaint: String?
     /// Whether the peer has said what it takes.
     public private(set) final var hasSettings = false
     /// Where `fill` writes to.
@@ -89,14 +94,14 @@ open class HTTP2Session {
     /// why.
     public final func receive(_ bytes: Span<UInt8>, now: UInt64) throws(HTTP2Error) {
         counters.now = now
-        sinceFrame &+= bytes.count
+        if isInBlock { blockBytes &+= bytes.count }
         let used = unsafe bytes.withUnsafeBytes { source in
             unsafe nghttp2_session_mem_recv(
                 session, source.assumingMemoryBound(to: UInt8.self).baseAddress, source.count)
         }
-        if trouble == nil, sinceFrame > limits.maximumFrameGap {
+        if trouble == nil, blockBytes > limits.maximumBlock {
             trouble = HTTP2Error(
-                "over \(limits.maximumFrameGap) bytes without a whole frame",
+                "a header block of over \(limits.maximumBlock) bytes",
                 code: HTTP2Error.enhanceYourCalm)
         }
         if let trouble {
@@ -159,6 +164,20 @@ open class HTTP2Session {
         return true
     }
 
+    /// A frame's head came; only CONTINUATION goes on with a block.
+    @inline(__always)
+    final func beganFrame(_ kind: HTTP2Callbacks.FrameKind, stream: Int32) {
+        if kind != .continuation {
+            isInBlock = kind == .headers
+            blockBytes = 0
+        }
+        guard kind == .headers, role == .server, identifiers.isSkipped(stream) else { return }
+        // The library passes over it in silence, as if it came late.
+        fail(
+            HTTP2Error(
+                "stream \(stream) begins after a later one", code: HTTP2Error.protocolError))
+    }
+
     final func beganHead() { incoming = HTTP2Head() }
 
     /// False when the list is longer than was told: the stream is then reset.
@@ -167,7 +186,7 @@ open class HTTP2Session {
     }
 
     final func receivedFrame(_ kind: HTTP2Callbacks.FrameKind, stream: Int32, endsStream: Bool) {
-        sinceFrame = 0
+        if kind == .headers { isInBlock = false }
         let isHead = kind == .headers && !incoming.isTrailers
         if let refusal = counters.frame(isUseful: isHead || endsStream) { return fail(refusal) }
         switch kind {
@@ -177,7 +196,7 @@ open class HTTP2Session {
             hasSettings = true
             didReceiveSettings()
         case .goAway: didReceiveGoAway()
-        case .headers, .data, .other: break
+        case .headers, .data, .continuation, .other: break
         }
         if endsStream {
             didReceiveEnd(
