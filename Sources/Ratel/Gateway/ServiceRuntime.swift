@@ -79,7 +79,10 @@ final class ServiceRuntime {
 
     private func checkFiles(isAsked: Bool) {
         let bound = LoopBound(operation)
-        _ = housekeeping.submit { bound.value.check(isAsked: isAsked) }
+        let isTaken = housekeeping.submit { bound.value.check(isAsked: isAsked) }
+        if isAsked, !isTaken {
+            logger.warning("the files are being read already: send the signal once more")
+        }
     }
 
     /// Looks each second: Kubernetes swaps a ConfigMap's files under a link, which has no event of

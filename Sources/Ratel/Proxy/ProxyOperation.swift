@@ -8,7 +8,6 @@ internal import Streams
 /// Reloads run on the thread that looks at files; what they change is handed to each loop.
 final class ProxyOperation: Operation, Sendable {
     private let planner: ProxyPlanner
-    private let settings: ProxySettings
     private let log: ProxyLog
     private let path: String
     private let workers: WorkerGroup
@@ -33,7 +32,6 @@ final class ProxyOperation: Operation, Sendable {
     init(
         _ configuration: ProxyConfiguration, _ settings: ProxySettings, log: ProxyLog
     ) throws(ConfigurationError) {
-        self.settings = settings
         self.log = log
         path = configuration.path
         planner = ProxyPlanner(settings, log: log)
