@@ -165,9 +165,10 @@ def test_tunnels_skip_backends_that_cannot_be_reached(context):
 def test_the_address_before_is_what_backends_and_logs_hear(context):
     def reading(name):
         def handler(connection):
-            request = connection.request()
-            body = json.dumps([request.field("x-forwarded-for"), request.field("forwarded")])
-            connection.send(answer(body.encode()))
+            while True:
+                request = connection.request()
+                body = json.dumps([request.field("x-forwarded-for"), request.field("forwarded")])
+                connection.send(answer(body.encode()))
 
         return handler
 
