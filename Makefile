@@ -2,7 +2,8 @@
 
 # Debian 12 and later. The toolchain (Swift 6.3) is taken from PATH.
 PACKAGES := libuv1-dev libssl-dev libtss2-dev libxml2-dev libnghttp2-dev zlib1g-dev pkg-config \
-	swtpm swtpm-tools tpm2-tools openssl python3 python3-venv curl valgrind binutils strace
+	swtpm swtpm-tools tpm2-tools openssl python3 python3-venv curl valgrind binutils strace \
+	nghttp2-client
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 VENV := .build/venv
 PYTHON := $(VENV)/bin/python

@@ -216,7 +216,7 @@ public final class Downstream: Link {
 }
 
 /// Answers every request with one refusal.
-private final class RefusingHandler: RequestHandler {
+final class RefusingHandler: RequestHandler {
     private let failure: Failure
 
     init(_ failure: Failure) {

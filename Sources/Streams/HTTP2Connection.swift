@@ -43,10 +43,13 @@ final class HTTP2Connection: HTTP2Carrier {
     }
 
     override func didReceiveHead(_ head: HTTP2Head, stream id: Int32, hasBody: Bool) {
-        let text = head.request(hasBody: hasBody)
-        guard !isDraining, downstream.remainingLife > 0 || !hasServed,
-            text.count <= BufferPool.bufferSize
-        else { return reset(stream: id, code: HTTP2Error.refusedStream) }
+        guard !isDraining, downstream.remainingLife > 0 || !hasServed else {
+            return reset(stream: id, code: HTTP2Error.refusedStream)
+        }
+        var text = head.request(hasBody: hasBody)
+        // In the place of what cannot be handed on whole.
+        let isTooLarge = head.isTooLarge || text.count > BufferPool.plaintextSize
+        if isTooLarge { text = Array("GET / HTTP/1.1\r\nHost: h\r\n\r\n".utf8) }
         hasServed = true
         let stream = HTTP2Stream(id, on: self, hasBody: hasBody)
         stream.isChunked = hasBody && !head.isSized
@@ -54,7 +57,8 @@ final class HTTP2Connection: HTTP2Carrier {
         let wasIdle = streams.isEmpty
         streams[id] = stream
         if wasIdle { watch() }
-        stream.begin(text, handler: makeHandler())
+        stream.begin(
+            text, handler: isTooLarge ? RefusingHandler(.largeHead(limits)) : makeHandler())
     }
 
     override func didReceiveEnd(stream id: Int32, trailers: [UInt8]) {
@@ -84,5 +88,14 @@ final class HTTP2Connection: HTTP2Carrier {
         admission?.close()
         admission = nil
         super.linkDidClose(error)
+    }
+}
+
+extension Failure {
+    static func largeHead(_ limits: HTTP2Limits) -> Failure {
+        Failure(
+            status: 431, code: "http.head.too_large",
+            message: "the request cannot be read without doubt and is refused", stage: "request",
+            expected: "a header list of at most \(limits.maximumHeaderList) bytes", got: "more")
     }
 }

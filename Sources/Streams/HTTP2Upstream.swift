@@ -64,6 +64,7 @@ final class HTTP2Upstream: HTTP2Carrier {
     }
 
     override func didReceiveHead(_ head: HTTP2Head, stream id: Int32, hasBody: Bool) {
+        guard !head.isTooLarge else { return reset(stream: id, code: HTTP2Error.cancel) }
         streams[id]?.receiveHead(head, hasBody: hasBody)
     }
 

@@ -20,7 +20,7 @@ IMPORTS = {
     "Loop": {"Bytes", "CUV"},
     "Keys": {"Bytes", "COpenSSL", "CLibXML2", "CZlib"},
     "TLS": {"Bytes", "Keys", "COpenSSL", "CRecycler"},
-    "HTTP": {"Bytes", "CNGHTTP2"},
+    "HTTP": {"Bytes", "CNGHTTP2", "CRecycler"},
     "Streams": {"Bytes", "Loop", "TLS", "HTTP"},
     "RATS": {"Bytes"},
     "Attestation": {"Bytes", "RATS", "Keys", "CTSS2"},

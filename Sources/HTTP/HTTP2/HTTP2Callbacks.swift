@@ -160,10 +160,10 @@ final class HTTP2Callbacks: @unchecked Sendable {
             let (name, value) = unsafe (
                 HTTP2Callbacks.span(name, nameCount), HTTP2Callbacks.span(value, valueCount)
             )
-            let fits = unsafe HTTP2Callbacks.session(context) {
+            unsafe HTTP2Callbacks.session(context) {
                 unsafe $0.received(name: name.span, value: value.span)
             }
-            return fits ? 0 : NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE.rawValue
+            return 0
         }
         unsafe nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks) {
             _, frame, context in

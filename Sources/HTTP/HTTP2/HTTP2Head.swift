@@ -13,10 +13,16 @@ public struct HTTP2Head: Sendable {
     private var hasLength = false
     private var size = 0
 
-    /// False when the list is longer than `limit`, counted as section 6.5.2 says.
-    mutating func append(name: Span<UInt8>, value: Span<UInt8>, limit: Int) -> Bool {
+    /// Whether the list is longer than it may be; what came beyond that was dropped.
+    public private(set) var isTooLarge = false
+
+    /// Takes a field, where the list, counted as section 6.5.2 says, stays within `limit` bytes.
+    mutating func append(name: Span<UInt8>, value: Span<UInt8>, limit: Int) {
         size += name.count + value.count + 32
-        guard size <= limit else { return false }
+        guard size <= limit else {
+            isTooLarge = true
+            return
+        }
         let bytes = Array(copying: value)
         switch String(decoding: Array(copying: name), as: UTF8.self) {
         case ":method": method = bytes
@@ -35,7 +41,6 @@ public struct HTTP2Head: Sendable {
             append(name, bytes)
         default: append(name, bytes)
         }
-        return true
     }
 
     private mutating func append(_ name: Span<UInt8>, _ value: [UInt8]) {

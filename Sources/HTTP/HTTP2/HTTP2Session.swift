@@ -180,8 +180,7 @@ open class HTTP2Session {
 
     final func beganHead() { incoming = HTTP2Head() }
 
-    /// False when the list is longer than was told: the stream is then reset.
-    final func received(name: Span<UInt8>, value: Span<UInt8>) -> Bool {
+    final func received(name: Span<UInt8>, value: Span<UInt8>) {
         incoming.append(name: name, value: value, limit: Int(limits.maximumHeaderList))
     }
 
