@@ -14,6 +14,11 @@ public struct HTTPFields: Sendable {
     /// No fields.
     public init() {}
 
+    /// Whether a field can have this name: a token of RFC 9110 section 5.6.2.
+    public static func isName(_ text: String) -> Bool {
+        !text.isEmpty && text.utf8.allSatisfy { Grammar.isToken($0) }
+    }
+
     /// The number of field lines.
     public var count: Int { entries.count }
 

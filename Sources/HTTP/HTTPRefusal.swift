@@ -45,6 +45,13 @@ extension HTTPRefusal {
         HTTPRefusal(code: code, status: status, expected: "at most \(limit)", got: "more")
     }
 
+    /// A body with more content than the place it goes to takes (RFC 9110 section 15.5.14).
+    public static func bodyTooLarge(_ limit: UInt64) -> HTTPRefusal {
+        HTTPRefusal(
+            code: "http.body.too_large", status: 413, expected: "at most \(limit) bytes",
+            got: "more")
+    }
+
     private static func hex(_ byte: UInt8) -> String {
         let digits = Array("0123456789abcdef".utf8)
         return "0x"

@@ -15,6 +15,15 @@ extension ResponseHead {
 }
 
 extension ResponseHead {
+    /// An interim head without fields, such as 100 Continue (RFC 9110 section 15.2).
+    public static func interim(_ status: Int) -> ResponseHead {
+        ResponseHead(
+            status: status, reason: Array(StatusText.of(status).utf8), minorVersion: 1,
+            fields: HTTPFields(), framing: .none, wantsClose: false)
+    }
+}
+
+extension ResponseHead {
     /// The head of a chunked answer with status 200 that this process makes itself.
     public static func streaming(_ fields: HTTPFields) -> ResponseHead {
         ResponseHead(

@@ -28,6 +28,43 @@ public enum Address: Sendable, Equatable, CustomStringConvertible {
         return unsafe withSocketAddress { _, _ in true } ?? false
     }
 
+    /// The bytes of a numeric address in network order, 4 or 16, with its port; nil for others.
+    public var octets: (bytes: [UInt8], port: UInt16)? {
+        guard case .ip(_, let port) = self else { return nil }
+        let bytes: [UInt8]?? = unsafe withSocketAddress { raw, _ in
+            switch unsafe Int32(raw.pointee.sa_family) {
+            case AF_INET:
+                let four = unsafe UnsafeRawPointer(raw).assumingMemoryBound(to: sockaddr_in.self)
+                return unsafe withUnsafeBytes(of: four.pointee.sin_addr) { unsafe Array($0) }
+            case AF_INET6:
+                let six = unsafe UnsafeRawPointer(raw).assumingMemoryBound(to: sockaddr_in6.self)
+                return unsafe withUnsafeBytes(of: six.pointee.sin6_addr) { unsafe Array($0) }
+            default: return nil
+            }
+        }
+        guard case .some(.some(let found)) = bytes else { return nil }
+        return (found, port)
+    }
+
+    /// The address that 4 or 16 bytes in network order are; nil for other counts.
+    public init?(octets: [UInt8], port: UInt16) {
+        switch octets.count {
+        case 4:
+            self = .ip(host: octets.map { String($0) }.joined(separator: "."), port: port)
+        case 16:
+            var six = sockaddr_in6()
+            six.sin6_family = sa_family_t(AF_INET6)
+            six.sin6_port = port.bigEndian
+            unsafe withUnsafeMutableBytes(of: &six.sin6_addr) { unsafe $0.copyBytes(from: octets) }
+            let made = unsafe withUnsafePointer(to: &six) {
+                unsafe Address(UnsafeRawPointer($0).assumingMemoryBound(to: sockaddr.self))
+            }
+            guard let made else { return nil }
+            self = made
+        default: return nil
+        }
+    }
+
     /// Calls `body` with the address as C sees it; nil when the host is a name, not an address.
     func withSocketAddress<Result>(
         _ body: (UnsafePointer<sockaddr>, socklen_t) -> Result

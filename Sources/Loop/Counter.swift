@@ -1,6 +1,6 @@
 internal import Synchronization
 
-/// A number that one loop changes and any thread reads.
+/// A number that one loop changes, or several threads by `addShared`, and any thread reads.
 public struct Counter: ~Copyable, Sendable {
     private let value = Atomic<Int>(0)
 
@@ -18,6 +18,14 @@ public struct Counter: ~Copyable, Sendable {
     /// Adds `amount` to a number that several threads change.
     public func addShared(_ amount: Int) {
         value.wrappingAdd(amount, ordering: .relaxed)
+    }
+
+    /// Adds one to a number that several threads change, unless it is `limit` already; answers
+    /// whether it did.
+    public func take(below limit: Int) -> Bool {
+        if value.wrappingAdd(1, ordering: .relaxed).oldValue < limit { return true }
+        value.wrappingSubtract(1, ordering: .relaxed)
+        return false
     }
 
     /// The number now.

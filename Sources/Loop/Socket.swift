@@ -243,7 +243,17 @@ open class Socket {
     }
 
     /// The other end's address; nil when it is gone or a Unix socket.
-    public final var peerAddress: Address? {
+    public final var peerAddress: Address? { unsafe address(uv_tcp_getpeername) }
+
+    /// This end's address; nil when it is gone or a Unix socket.
+    public final var localAddress: Address? { unsafe address(uv_tcp_getsockname) }
+
+    private final func address(
+        _ ask: (
+            UnsafePointer<uv_tcp_t>?, UnsafeMutablePointer<sockaddr>?,
+            UnsafeMutablePointer<Int32>?
+        ) -> Int32
+    ) -> Address? {
         guard isTCP, !isClosing else { return nil }
         var storage = sockaddr_storage()
         var length = Int32(MemoryLayout<sockaddr_storage>.size)
@@ -252,7 +262,7 @@ open class Socket {
                 .assumingMemoryBound(to: sockaddr.self)
             let tcp = unsafe UnsafeMutableRawPointer(stream)
                 .assumingMemoryBound(to: uv_tcp_t.self)
-            guard unsafe uv_tcp_getpeername(tcp, address, &length) == 0 else { return nil }
+            guard unsafe ask(tcp, address, &length) == 0 else { return nil }
             return unsafe Address(address)
         }
     }

@@ -37,7 +37,10 @@ public enum ClientHelper {
                 "callers are not protected on their way to this helper: it listens beyond loopback",
                 metadata: ["listen": "\(settings.gateway.listen)"])
         }
-        let gateway = Gateway(settings.gateway) { [settings] loop, metrics in
+        let operation = RelayOperation(
+            settings.gateway, channel: channel, policy: settings.policy, logger: logger,
+            upstream: settings.upstream, upstreamName: "server"
+        ) { [settings] loop, metrics in
             var target = UpstreamTarget(
                 address: settings.upstream,
                 security: channel.upstreamSecurity(serverName: settings.upstream.serverName))
@@ -47,9 +50,7 @@ public enum ClientHelper {
                 target: target, log: log)
         }
         return try ServiceRuntime(
-            gateway: gateway, channel: channel, policy: settings.policy, logger: logger,
-            admin: settings.admin, upstream: settings.upstream, upstreamName: "server",
-            grace: settings.gateway.grace
+            operation, logger: logger, admin: settings.admin, grace: settings.gateway.grace
         ).run()
     }
 }

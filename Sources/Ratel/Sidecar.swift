@@ -33,15 +33,16 @@ public enum Sidecar {
                 forwardsClientAddress: settings.gateway.forwardsClientAddress,
                 policyDigest: policy.digest)
         }
-        let gateway = Gateway(settings.gateway) { loop, metrics in
+        let operation = RelayOperation(
+            settings.gateway, channel: channel, policy: settings.policy, logger: logger,
+            upstream: settings.upstream, upstreamName: "backend"
+        ) { loop, metrics in
             RelayService(
                 on: loop, metrics: metrics, settings: settings.gateway, front: .attested(channel),
                 target: UpstreamTarget(address: settings.upstream, security: .plain), log: log)
         }
         return try ServiceRuntime(
-            gateway: gateway, channel: channel, policy: settings.policy, logger: logger,
-            admin: settings.admin, upstream: settings.upstream, upstreamName: "backend",
-            grace: settings.gateway.grace
+            operation, logger: logger, admin: settings.admin, grace: settings.gateway.grace
         ).run()
     }
 }

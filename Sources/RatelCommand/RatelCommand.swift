@@ -20,8 +20,9 @@ struct RatelCommand: ParsableCommand {
             """,
         version: RatelVersion.current,
         subcommands: [
-            ServeCommand.self, ConnectCommand.self, AttestCommand.self, VerifyCommand.self,
-            PolicyCommand.self, CollateralCommand.self, TCBStatusCommand.self, DoctorCommand.self,
+            ServeCommand.self, ConnectCommand.self, ProxyCommand.self, AttestCommand.self,
+            VerifyCommand.self, PolicyCommand.self, CollateralCommand.self, TCBStatusCommand.self,
+            DoctorCommand.self,
             DemoCommand.self,
             DemoBackendCommand.self,
             DemoInterceptCommand.self,

@@ -6,6 +6,9 @@ public struct Budgets: Sendable, Equatable {
     /// TLS and attestation together: the exchange may take 10 s (`protocol.md`), its TLS handshake
     /// two round trips.
     public var handshake: UInt64 = 12_000
+    /// The PROXY protocol's header: its sender writes it at once, and a lost segment is sent again
+    /// within 3 s (`proxy-protocol.txt`, section 3).
+    public var proxyHeader: UInt64 = 5_000
     /// A request head, from its first byte: slow heads are an attack, not a slow network.
     public var requestHead: UInt64 = 10_000
     /// Between two pieces of a request body.

@@ -197,6 +197,13 @@ extension Conversation {
             stage = .connecting
             return pool.acquire(for: self)
         }
+        if !wasOpen, let pool = lastPool,
+            let other = handler.alternative(to: pool, after: error)
+        {
+            stage = .connecting
+            lastPool = other
+            return other.acquire(for: self)
+        }
         fail(Failure(upstream: error, wasOpen: wasOpen))
     }
 
@@ -268,10 +275,10 @@ extension Conversation {
         answer.isHeadSent = true
         answer.firstByte = caller.now - request.started
         let hasBody = request.method != "HEAD" && !body.isEmpty
-        caller.sendHead(
-            ResponseHead.own(
-                status: status, contentType: contentType, length: body.count, closes: closes),
-            hasBody: hasBody)
+        var head = ResponseHead.own(
+            status: status, contentType: contentType, length: body.count, closes: closes)
+        if let wait = failure?.retryAfter { head.fields.append("Retry-After", String(wait)) }
+        caller.sendHead(head, hasBody: hasBody)
         if hasBody { caller.sendOwnBody(body) }
         finishSummary(failure)
         guard stage != .closed else { return }

@@ -28,9 +28,11 @@ extension Conversation {
         else { return stream.discard() }
         beginExchange()
         request.dechunks = head.framing == .chunked
-        guard stream.sendHead(head, hasBody: !request.isComplete) else {
+        let hasBody = !request.isComplete || !request.inspected.isEmpty
+        guard stream.sendHead(head, hasBody: hasBody) else {
             return upstreamDidBreak(.refused(.saturated), wasOpen: false)
         }
+        unframeInspected()
         continueRequest()
     }
 
@@ -40,6 +42,7 @@ extension Conversation {
     }
 
     private func continueRequest() {
+        guard relayInspected() else { return }
         if !request.isComplete, held != nil, lent?.isWritable == true { relayHeldRequest() }
         guard stage == .exchanging else { return }
         if request.isComplete { requestDidComplete() }
@@ -47,7 +50,9 @@ extension Conversation {
     }
 
     private func sendRequestHead(to link: Upstream) -> Bool {
-        guard let head = request.forwarded?.serialise() else { return false }
+        guard var head = request.forwarded?.serialise() else { return false }
+        head += request.inspected
+        request.inspected = []
         guard head.count <= BufferPool.plaintextSize, var out = caller.lendBuffer() else {
             link.sendMessage(head)
             return true
@@ -59,7 +64,7 @@ extension Conversation {
                 do {
                     let skim = try request.body.skim(body.bytes)
                     _ = out.append(body.bytes.extracting(0..<skim.consumed))
-                    noteRequest(bytes: skim.consumed)
+                    try noteRequest(bytes: skim.consumed)
                     body.consume(skim.consumed)
                 } catch {
                     failRequest(error)
@@ -82,7 +87,7 @@ extension Conversation {
     /// Passes body bytes on as they came, framing and all, where the upstream reads that.
     func relayRequest(_ bytes: consuming Buffer) {
         var buffer = bytes
-        guard let lent, lent.isWritable else {
+        guard request.inspected.isEmpty, let lent, lent.isWritable else {
             held = consume buffer
             return caller.pause()
         }
@@ -96,7 +101,7 @@ extension Conversation {
                 // What comes next belongs behind it, and there is room for one buffer only.
                 caller.pause()
             }
-            noteRequest(bytes: count)
+            try noteRequest(bytes: count)
         } catch {
             return failRequest(error)
         }
@@ -108,20 +113,23 @@ extension Conversation {
         if request.isComplete { requestDidComplete() }
     }
 
-    private func sendingFailed(_ error: SocketError) {
+    func sendingFailed(_ error: SocketError) {
         guard let link = upstream else { return }
         link.discard()
         upstreamDidBreak(.socket(error), wasOpen: true)
     }
 
-    private func noteRequest(bytes: Int) {
+    func noteRequest(bytes: Int) throws(HTTPRefusal) {
+        guard request.body.dataCount <= request.maximumBody else {
+            throw .bodyTooLarge(request.maximumBody)
+        }
         lastProgress = caller.now
         request.bytes &+= UInt64(bytes)
         metrics.requestBytes.add(bytes)
         request.isComplete = request.body.isFinished
     }
 
-    private func keepPipelined(_ bytes: Span<UInt8>) {
+    func keepPipelined(_ bytes: Span<UInt8>) {
         guard var rest = caller.lendBuffer() else {
             // The next request is lost; the caller is told by the close and sends it again.
             request.wantsClose = true
@@ -142,13 +150,14 @@ extension Conversation {
 
     func upstreamDidBecomeWritable() {
         lastProgress = caller.now
+        if stage == .exchanging, !request.inspected.isEmpty { return continueRequest() }
         if stage == .exchanging, !request.isComplete, held != nil { relayHeldRequest() }
         if stage == .exchanging, held == nil || !request.isComplete, lent?.isWritable == true {
             caller.resume()
         }
     }
 
-    private func failRequest(_ refusal: HTTPRefusal) {
+    func failRequest(_ refusal: HTTPRefusal) {
         request.wantsClose = true
         fail(Failure(refusal))
     }

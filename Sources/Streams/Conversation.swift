@@ -14,6 +14,8 @@ final class Conversation {
         case head
         /// The request waits for its upstream.
         case connecting
+        /// The body's beginning is read for where the request goes.
+        case inspecting
         /// Request and answer are under way.
         case exchanging
         /// The last answer is sent; the caller has a moment to read it.
@@ -23,7 +25,7 @@ final class Conversation {
 
     let caller: CallerSide
     let handler: any RequestHandler
-    let budgets: Budgets
+    var budgets: Budgets
     let limits: HTTPLimits
     let metrics: StreamMetrics
 
@@ -36,6 +38,7 @@ final class Conversation {
     /// Where the present request goes, for a second try.
     var lastPool: UpstreamPool?
     var request = RequestProgress()
+    var inspection: BodyInspection?
     var answer = AnswerProgress()
     /// Bytes of the caller that are not used yet: a partial head, or a body that waits.
     var held: Buffer?
@@ -73,6 +76,8 @@ final class Conversation {
             relayRequest(buffer)
         case .head:
             collectHead(buffer)
+        case .inspecting:
+            inspectRequest(buffer)
         case .connecting, .exchanging:
             // The next request, or a body whose upstream is not ready. It waits; so does the
             // caller, so that there is never a second one.
@@ -88,7 +93,7 @@ final class Conversation {
         switch stage {
         case .head, .closing, .closed:
             caller.end(nil)
-        case .connecting, .exchanging:
+        case .connecting, .inspecting, .exchanging:
             guard request.isComplete else { return abort(.clientLeft) }
             // Whether a half-closed caller still wants its answer is the backend's to decide, as
             // it would be without a proxy between: the close is passed on. A stream of HTTP/2 has
@@ -111,7 +116,7 @@ final class Conversation {
 
     /// The link is closing: nothing can be sent any more.
     func clientDidClose(_ error: LinkError?) {
-        if stage == .connecting || stage == .exchanging {
+        if stage == .connecting || stage == .inspecting || stage == .exchanging {
             metrics.clientAborts.add(1)
             finishSummary(error == nil ? nil : .clientLeft)
         }
@@ -192,16 +197,26 @@ final class Conversation {
     private func beginRequest(_ head: RequestHead) {
         request = RequestProgress(head, now: caller.now)
         answer = AnswerProgress()
+        inspection = nil
         metrics.requests.add(1)
         metrics.openStreams.add(1)
         request.isCounted = true
-        switch handler.handle(head) {
+        perform(handler.handle(head), expectsContinue: head.expectsContinue)
+    }
+
+    func perform(_ disposition: Disposition, expectsContinue: Bool = false) {
+        switch disposition {
         case .respond(let failure):
             fail(failure)
         case .answer(let status, let contentType, let body):
             respond(status: status, contentType: contentType, body: body)
+        case .findModel(let limit):
+            beginInspection(limit: limit, expectsContinue: expectsContinue)
         case .forward(let forwarded, let pool):
             request.forwarded = forwarded
+            request.maximumBody = handler.maximumBody
+            if let own = handler.ownBudgets { budgets = own }
+            guard endInspection() else { return }
             stage = .connecting
             caller.pause()
             watch()
@@ -229,6 +244,7 @@ final class Conversation {
             answer.isHeadSent ? min(budgets.idle, caller.remainingLife) : budgets.idle
         case .head: caller.isWritable ? budgets.requestHead : budgets.gap
         case .connecting, .closed: nil
+        case .inspecting: budgets.requestGap
         case .exchanging:
             if !request.isComplete {
                 budgets.requestGap
@@ -257,6 +273,7 @@ final class Conversation {
         switch stage {
         case .head where held == nil: closeGently()
         case .head: fail(.slowHead)
+        case .inspecting: fail(.slowBody)
         case .exchanging where !request.isComplete && !answer.isHeadSent: fail(.slowBody)
         case .exchanging where !answer.isHeadSent: fail(.slowUpstream(budgets.firstByte))
         case .exchanging: abort(.stalled(budgets.gap))

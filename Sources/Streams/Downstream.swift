@@ -4,8 +4,15 @@ public import Loop
 
 /// An accepted connection from a caller.
 public final class Downstream: Link {
-    /// The caller's address as the kernel says; nil on a Unix socket.
+    /// The caller's address, as the proxy before told it or else as the kernel says; nil on a Unix
+    /// socket.
     public private(set) var remote: Address?
+    /// The address that the caller connected to, where the proxy before told it.
+    private var told: Address?
+    /// What came of the PROXY protocol's header; nil where none is awaited.
+    private var early: [UInt8]?
+    /// Whether the proxy before has said who connected.
+    public private(set) var isAnnounced = false
     /// Why this connection is refused, when it was opened only to hear so.
     public private(set) var refusal: Failure?
     /// What the service knows of the admitted peer, for its handlers and logs.
@@ -34,10 +41,56 @@ public final class Downstream: Link {
     func didAccept() {
         remote = peerAddress
         let timer = LoopTimer(on: loop) { [unowned self] in
-            self.didBreak(.socket(.timedOut))
+            self.didBreak(self.early == nil ? .socket(.timedOut) : .refused(.noProxyHeader))
         }
         timer.start(after: service.budgets.handshake)
         opening = timer
+    }
+
+    /// Reads the PROXY protocol's header, and only then hands the connection to its service.
+    public func awaitProxyHeader() {
+        early = []
+        // What follows a header in the same read is a piece of plaintext, or goes on as one.
+        readSize = BufferPool.plaintextSize - ProxyHeader.maxSize
+        opening?.start(after: service.budgets.proxyHeader)
+        startReading()
+    }
+
+    public override func didReadEarly(_ bytes: consuming Buffer) {
+        // At most a header less one byte is kept, and one read is added to it.
+        early?.append(contentsOf: Array(copying: bytes.bytes))
+        guard let received = early else { return }
+        do throws(HTTPRefusal) {
+            guard let parsed = try ProxyHeader.parse(received.span) else { return }
+            take(parsed.header)
+            early = nil
+            isAnnounced = true
+            stopReading()
+            readSize = BufferPool.bufferSize
+            opening?.start(after: service.budgets.handshake)
+            service.begin(self)
+            guard !isClosing, parsed.consumed < received.count else { return }
+            guard var rest = lendBuffer() else { return didBreak(.refused(.noBuffer)) }
+            _ = rest.append(received.span.extracting(parsed.consumed..<received.count))
+            didRead(rest)
+        } catch {
+            didBreak(.refused(.badProxyHeader(error)))
+        }
+    }
+
+    private func take(_ header: ProxyHeader) {
+        switch header.origin {
+        case .local: break
+        case .unknown: remote = nil
+        case .relayed(let source, let destination):
+            remote = Address(octets: source.address, port: source.port)
+            told = Address(octets: destination.address, port: destination.port)
+        }
+    }
+
+    /// What the next hop is told of this caller, as the PROXY protocol has it.
+    var announcement: [UInt8] {
+        ProxyHeader(from: remote, to: told ?? localAddress).serialise()
     }
 
     /// Opens the link so that every request is answered with `failure`, and nothing else.

@@ -1,9 +1,10 @@
-internal import HTTP
+public import HTTP
 internal import Loop
 internal import TLS
 
 extension Failure {
-    init(_ refusal: HTTPRefusal) {
+    /// A request that cannot be taken as it is.
+    public init(_ refusal: HTTPRefusal) {
         self.init(
             status: refusal.status, code: refusal.code,
             message: "the request cannot be read without doubt and is refused", stage: "request",
@@ -23,9 +24,10 @@ extension Failure {
         if case .tls(let cause) = error {
             self.init(
                 status: 502, code: "upstream.tls", message: "TLS with the upstream failed",
-                stage: "tls", field: "upstream", expected: "TLS 1.3 with a `ratel serve`",
+                stage: "tls", field: "upstream", expected: "TLS as this side is configured",
                 got: cause.description,
-                remedy: "check the address, and whether the server asks for Evidence of this side")
+                remedy:
+                    "check the address, the server's certificate, and whether it asks for Evidence")
             return
         }
         var isTimeout = false
@@ -36,6 +38,22 @@ extension Failure {
             expected: "a connection", got: error.description,
             remedy: "check that it is running and that the address is right")
     }
+
+    static func badProxyHeader(_ refusal: HTTPRefusal) -> Failure {
+        Failure(
+            status: 0, code: refusal.code,
+            message: "the connection does not begin as the PROXY protocol has it",
+            stage: "proxy_protocol", field: "PROXY protocol header", expected: refusal.expected,
+            got: refusal.got,
+            remedy: "send version 2 from the balancer, or take `proxy_protocol` off the listener")
+    }
+
+    static let noProxyHeader = Failure(
+        status: 0, code: "proxy_protocol.timeout",
+        message: "the PROXY protocol's header did not come", stage: "proxy_protocol",
+        field: "PROXY protocol header", expected: "a whole header within its budget",
+        got: "a part or nothing",
+        remedy: "send version 2 from the balancer, or take `proxy_protocol` off the listener")
 
     static let noAnswer = Failure(
         status: 502, code: "upstream.no_answer",
@@ -62,7 +80,7 @@ extension Failure {
             status: 504, code: "upstream.first_byte_timeout",
             message: "the upstream did not begin to answer", stage: "response",
             expected: "a first byte within \(limit) ms", got: "none",
-            remedy: "raise --first-byte-timeout, or look why the backend is slow")
+            remedy: "raise --first-byte-timeout or the route's, or look why the backend is slow")
     }
 
     static func stalled(_ limit: UInt64) -> Failure {

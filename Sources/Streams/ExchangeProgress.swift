@@ -10,6 +10,11 @@ struct RequestProgress {
     /// The head that goes upstream.
     var forwarded: RequestHead?
     var body = BodyReader(.none)
+    /// Bytes of content that it may have.
+    var maximumBody = UInt64.max
+    /// What was read of the body before its way was known, and how much of that was sent.
+    var inspected: [UInt8] = []
+    var inspectedSent = 0
     /// The upstream speaks HTTP/2, where bodies have no chunks.
     var dechunks = false
     /// Field lines behind a body that was taken out of its chunks.

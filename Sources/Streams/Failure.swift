@@ -16,6 +16,8 @@ public struct Failure: Error, Sendable, CustomStringConvertible {
     public var got: String?
     /// What a person can do about it.
     public var remedy: String?
+    /// Seconds after which it is worth another try, when that is known.
+    public var retryAfter: Int?
 
     /// Describes one failure.
     public init(

@@ -74,6 +74,9 @@ open class Link: Socket {
     /// It is over; close it.
     open func didBreak(_ error: LinkError) {}
 
+    /// Bytes came before the link was begun.
+    open func didReadEarly(_ bytes: consuming Buffer) {}
+
     // MARK: Beginning
 
     /// Starts a plaintext link, for loopback and for backends in the same trust domain.
@@ -200,6 +203,7 @@ open class Link: Socket {
 
     public final override func didRead(_ buffer: consuming Buffer) {
         if phase == .finished { return }
+        if phase == .connecting { return didReadEarly(buffer) }
         if !isSecure {
             didReceive(buffer)
             return

@@ -8,14 +8,40 @@ public enum Disposition {
     case answer(status: Int, contentType: String, body: [UInt8])
     /// Send it on, with this head.
     case forward(RequestHead, UpstreamPool)
+    /// Read up to so many bytes of the body, and ask again with the model that it names.
+    case findModel(within: Int)
 }
 
 /// Decides on the requests of one connection.
 public protocol RequestHandler: AnyObject {
     /// Called once for each request head, before anything of it is sent anywhere.
     func handle(_ head: RequestHead) -> Disposition
+    /// Called after `findModel`, with what the body names; nil where it names none in the limit.
+    func handle(model: String?) -> Disposition
+    /// Nothing of the request was sent, because no link to `pool` could be opened: where to send it
+    /// instead, if anywhere.
+    func alternative(to pool: UpstreamPool, after error: LinkError) -> UpstreamPool?
+    /// What holds for the present request in place of the service's; asked once it is forwarded.
+    var ownBudgets: Budgets? { get }
+    /// Bytes of content that the present request may have; asked before any of it goes on.
+    var maximumBody: UInt64 { get }
     /// One request is over; `failure` is nil when the answer was complete.
     func finished(_ summary: ExchangeSummary)
+}
+
+extension RequestHandler {
+    public func handle(model: String?) -> Disposition { .respond(.noModelAsked) }
+    public func alternative(
+        to pool: UpstreamPool, after error: LinkError
+    ) -> UpstreamPool? { nil }
+    public var ownBudgets: Budgets? { nil }
+    public var maximumBody: UInt64 { .max }
+}
+
+extension Failure {
+    static let noModelAsked = Failure(
+        status: 500, code: "request.model_unasked", message: "nobody asked for the model",
+        stage: "request")
 }
 
 /// What one exchange was, for logs and receipts: no body, no header's value.

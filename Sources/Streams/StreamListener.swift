@@ -21,10 +21,26 @@ public protocol StreamService: AnyObject {
     func close()
 }
 
+/// What accepts connections at one address on one loop, whatever becomes of them.
+public protocol Acceptor: AnyObject {
+    /// The address bound, with the port the system chose where 0 was asked.
+    var address: Address { get }
+    /// Connections that may stand at once; past them new ones are closed.
+    var maximumConnections: Int { get set }
+    /// Accepts no more; each connection ends in its own time, then `done` is called.
+    func drain(then done: @escaping () -> Void)
+    /// Each connection of now ends in its own time; accepting goes on.
+    func drainConnections()
+    /// Ends every admission: no request begins on a connection that stands.
+    func expireAdmissions()
+    /// Closes everything at once.
+    func stop()
+}
+
 /// Accepts connections on one loop for one service.
-public final class StreamListener: Listener {
+public final class StreamListener: Listener, Acceptor {
     let service: any StreamService
-    private let maximumConnections: Int
+    public var maximumConnections: Int
     private var connections: [ObjectIdentifier: Downstream] = [:]
     /// Called when draining and the last connection is gone.
     private var onEmpty: (() -> Void)?
@@ -68,7 +84,11 @@ public final class StreamListener: Listener {
         close()
         guard !connections.isEmpty else { return done() }
         onEmpty = done
-        for connection in connections.values { connection.drain() }
+        drainConnections()
+    }
+
+    public func drainConnections() {
+        for connection in Array(connections.values) { connection.drain() }
     }
 
     /// Ends every admission: no request begins on a connection that stands, its next exchange
@@ -78,8 +98,9 @@ public final class StreamListener: Listener {
         service.expireAdmissions()
     }
 
-    /// Closes every connection at once.
-    public func closeConnections() {
-        for connection in connections.values { connection.abort() }
+    public func stop() {
+        close()
+        for connection in Array(connections.values) { connection.abort() }
+        service.close()
     }
 }

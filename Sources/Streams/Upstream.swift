@@ -49,6 +49,7 @@ public final class Upstream: Link {
 
     public override func didConnect(_ failure: SocketError?) {
         if let failure { return abandon(.socket(failure)) }
+        if target.announcesCaller, !announceCaller() { return abandon(.refused(.noBuffer)) }
         switch target.security {
         case .plain:
             beginAcknowledging()
@@ -59,6 +60,15 @@ public final class Upstream: Link {
             }
             begin(currentContext(), serverName: serverName, preamble: makePreamble())
         }
+    }
+
+    private func announceCaller() -> Bool {
+        guard let conversation, var buffer = lendBuffer() else { return false }
+        let header = conversation.with { $0.caller.link.announcement }
+        _ = buffer.append(header.span)
+        // A fresh connection takes it at once; what follows waits for it otherwise.
+        if case .failed = write(buffer) { return false }
+        return true
     }
 
     public override func didOpen() {

@@ -24,6 +24,8 @@ public struct UpstreamTarget {
     /// of streams. 4,096: above what one inference server runs at once, below the 28,000 ports
     /// that one address pair has.
     public var maximumConnections = 4_096
+    /// Whether each connection begins with the PROXY protocol's header, and so is for one caller.
+    public var announcesCaller = false
 
     /// Names a target.
     public init(address: Address, security: Security) {
@@ -183,12 +185,16 @@ public final class UpstreamPool {
     /// Takes a link back whose last exchange ended cleanly.
     func giveBack(_ link: Upstream) {
         // What is unread came behind the answer: nobody asked for it.
-        guard link.isWritable, !link.hasUnread, link.remainingLife > 0 else {
+        guard link.isWritable, !link.hasUnread, link.remainingLife > 0, !target.announcesCaller
+        else {
             return link.discard()
         }
         idle.append(link)
         link.rest()
     }
+
+    /// Whether no link is left that could come back to it.
+    public var isEmpty: Bool { all.isEmpty }
 
     func forget(_ link: Upstream, _ carrier: HTTP2Upstream?) {
         all[ObjectIdentifier(link)] = nil

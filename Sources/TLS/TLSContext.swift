@@ -26,8 +26,9 @@ public final class TLSContext: @unchecked Sendable {
     public enum Profile: Sendable {
         /// Peers that attest: TLS 1.3 alone.
         case attested
-        /// Ordinary servers, such as those of collateral: TLS 1.2 with forward secrecy and an AEAD
-        /// as well (RFC 9325 section 4.2), since not all of them speak 1.3.
+        /// Ordinary servers, such as those of collateral, and ordinary callers of a proxy: TLS 1.2
+        /// with forward secrecy and an AEAD as well (RFC 9325 section 4.2), since not all of them
+        /// speak 1.3.
         case web
     }
 
@@ -48,7 +49,6 @@ public final class TLSContext: @unchecked Sendable {
         side: Side, identity: TLSIdentity?, protocols: [String], verifier: any PeerVerifier,
         profile: Profile = .attested
     ) throws(TLSError) {
-        precondition(profile == .attested || side == .client, "servers are for peers that attest")
         Recycler.install()
         self.side = side
         self.protocols = protocols

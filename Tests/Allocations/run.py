@@ -1,12 +1,14 @@
 """Heap allocations and reference counting per relayed read, in steady state: the law is zero.
 
 A real `ratel serve` and a real `ratel connect` (release builds) relay one stream, one event at a
-time, in each direction, with the heap and Swift's reference counting counted by counters.c. The
+time, in each direction, and so does a `ratel proxy`, routed and as a passthrough, with the heap and
+Swift's reference counting counted by counters.c. The
 thresholds below are the whole allowance, per 1,000 reads, for what happens beside the data path
 (one timer a second).
 
 Usage: run.py RATEL
 """
+import json
 import mmap
 import os
 import socket
@@ -135,42 +137,76 @@ def main():
                      "--listen", f"127.0.0.1:{connect_port}"] + common,
                     directory, "connect", library))
             wait_for(connect_port)
-            caller = socket.create_connection(("127.0.0.1", connect_port))
-            caller.sendall(
-                b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\n"
-                b"Transfer-Encoding: chunked\r\n\r\n")
-            while True:
-                # Readiness probes connect too, and say nothing.
-                served, _ = backend.accept()
-                served.settimeout(5)
-                if served.recv(1, socket.MSG_PEEK):
-                    break
-            read_head(served)
-            for end in (caller, served):
-                end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            chunk = b"%x\r\n%s\r\n" % (len(EVENT), EVENT)
-
-            def upload():
-                caller.sendall(chunk)
-                read_exactly(served, len(chunk))
-
-            failures += report("request", processes, measure(processes, upload))
-            caller.sendall(b"0\r\n\r\n")
-            read_exactly(served, 5)
-            served.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
-            read_head(caller)
-
-            def download():
-                served.sendall(chunk)
-                read_exactly(caller, len(chunk))
-
-            failures += report("answer", processes, measure(processes, download))
+            failures += relay(connect_port, backend, processes)
         finally:
             for process in processes:
                 process.process.terminate()
                 process.process.wait()
-    print(f"{4 - failures} passed, {failures} failed")
+        failures += through_proxy(ratel, directory, library, backend)
+    print(f"{8 - failures} passed, {failures} failed")
     return 1 if failures else 0
+
+
+def through_proxy(ratel, directory, library, backend):
+    ports = free_port(), free_port()
+    path = os.path.join(directory, "proxy.yaml")
+    listeners = [
+        {"name": "routed", "address": f"127.0.0.1:{ports[0]}", "protection": "plain"},
+        {"name": "tunnel", "address": f"127.0.0.1:{ports[1]}", "protection": "passthrough",
+         "backends": ["a"]}]
+    target = {"name": "a", "address": f"127.0.0.1:{backend.getsockname()[1]}",
+              "protection": "plain", "health": {"interval": "1h"}}
+    with open(path, "w") as file:
+        json.dump({"version": 1, "workers": 1, "admin": "off", "listeners": listeners,
+                   "backends": [target], "routes": [
+                       {"name": "all", "match": "any", "backends": ["a"], "access": "any"}]}, file)
+    failures = 0
+    for name, port in zip(("proxy", "passthrough"), ports):
+        process = Counted([ratel, "proxy", "--config", path], directory, name, library)
+        try:
+            wait_for(port)
+            failures += relay(port, backend, [process])
+        finally:
+            process.process.terminate()
+            process.process.wait()
+    return failures
+
+
+def relay(port, backend, processes):
+    """One request and its answer through `processes`, an event at a time; counts failures."""
+    caller = socket.create_connection(("127.0.0.1", port))
+    caller.sendall(
+        b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\n"
+        b"Transfer-Encoding: chunked\r\n\r\n")
+    while True:
+        # Readiness probes connect too, and say nothing.
+        served, _ = backend.accept()
+        served.settimeout(5)
+        if served.recv(1, socket.MSG_PEEK):
+            break
+    read_head(served)
+    for end in (caller, served):
+        end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    chunk = b"%x\r\n%s\r\n" % (len(EVENT), EVENT)
+
+    def upload():
+        caller.sendall(chunk)
+        read_exactly(served, len(chunk))
+
+    failures = report("request", processes, measure(processes, upload))
+    caller.sendall(b"0\r\n\r\n")
+    read_exactly(served, 5)
+    served.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+    read_head(caller)
+
+    def download():
+        served.sendall(chunk)
+        read_exactly(caller, len(chunk))
+
+    failures += report("answer", processes, measure(processes, download))
+    caller.close()
+    served.close()
+    return failures
 
 
 def report(direction, processes, results):

@@ -42,6 +42,8 @@ let package = Package(
         fuzzer("FuzzResponseHead", ["HTTP"]),
         fuzzer("FuzzBodyReader", ["HTTP"]),
         fuzzer("FuzzHTTP2", ["HTTP", "Bytes"]),
+        fuzzer("FuzzProxyHeader", ["HTTP"]),
+        fuzzer("FuzzModel", ["HTTP", "Keys"]),
         fuzzer("FuzzCBOR", ["Keys"]),
         fuzzer("FuzzJSON", ["Keys"]),
         fuzzer("FuzzCertificate", ["Keys"]),

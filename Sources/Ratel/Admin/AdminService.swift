@@ -33,6 +33,13 @@ public protocol StatusSource: AnyObject, Sendable {
     var readiness: [(name: String, trouble: String?)] { get }
     /// Every metric in Prometheus's text format.
     var exposition: String { get }
+    /// What `/status` shows a person; nil where there is nothing more to show.
+    var report: String? { get }
+}
+
+extension StatusSource {
+    /// Nothing.
+    public var report: String? { nil }
 }
 
 private final class AdminHandler: RequestHandler {
@@ -61,6 +68,8 @@ private final class AdminHandler: RequestHandler {
             return .answer(
                 status: 200, contentType: "text/plain; version=0.0.4; charset=utf-8",
                 body: Array(status.exposition.utf8))
+        case "/status" where status.report != nil:
+            return text(200, status.report ?? "")
         default:
             return .respond(
                 Failure(

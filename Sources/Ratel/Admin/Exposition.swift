@@ -21,6 +21,15 @@ struct Exposition {
         }
     }
 
+    mutating func gauges(
+        _ name: String, _ help: String, label: String, _ values: [(String, Int)]
+    ) {
+        text += "# HELP \(name) \(help)\n# TYPE \(name) gauge\n"
+        for (key, value) in values {
+            text += "\(name){\(label)=\(Failure.quoted(key))} \(value)\n"
+        }
+    }
+
     /// Milliseconds inside, seconds outside, as Prometheus wants them.
     mutating func histogram(_ name: String, _ help: String, _ sources: [Histogram]) {
         var counts = [UInt64](repeating: 0, count: Histogram.bounds.count + 1)

@@ -56,12 +56,15 @@ final class ChannelLog: Sendable {
             logger.warning(
                 "stream cut",
                 metadata: ["code": "\(failure.code)", "got": "\(failure.got ?? "")"])
+        case .refused(let failure) where failure.stage == "proxy_protocol":
+            refused(connection.remote, failure)
         default:
             logger.debug("connection ended", metadata: ["why": "\(error)"])
         }
     }
 
-    func finished(_ summary: ExchangeSummary) {
+    /// `place` is what a use knows of the request beside its summary.
+    func finished(_ summary: ExchangeSummary, with place: Logger.Metadata = [:]) {
         if let failure = summary.failure {
             refusals.count(failure.code)
         }
@@ -71,6 +74,7 @@ final class ChannelLog: Sendable {
             "status": "\(summary.status)", "in": "\(summary.requestBytes)",
             "out": "\(summary.responseBytes)", "ms": "\(summary.duration)",
         ]
+        fields.merge(place) { own, _ in own }
         if let first = summary.firstByte { fields["first_byte_ms"] = "\(first)" }
         if let failure = summary.failure { fields["failure"] = "\(failure.code)" }
         logger.info("request", metadata: fields)

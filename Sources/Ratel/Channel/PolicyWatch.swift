@@ -11,7 +11,7 @@ internal import RATS
 final class PolicyWatch: Sendable {
     private let source: PolicySource
     private let channel: Channel
-    private let gateway: Gateway
+    private let expireAdmissions: @Sendable () -> Void
     private let logger: Logger
     private let state = Locked(State())
 
@@ -25,10 +25,14 @@ final class PolicyWatch: Sendable {
     /// Seconds between two warnings of one tolerance: a day.
     private static let warningInterval: Int64 = 24 * 3_600
 
-    init(_ source: PolicySource, channel: Channel, gateway: Gateway, logger: Logger) {
+    /// `expireAdmissions` is called when the policy was replaced.
+    init(
+        _ source: PolicySource, channel: Channel, logger: Logger,
+        expireAdmissions: @escaping @Sendable () -> Void
+    ) {
         self.source = source
         self.channel = channel
-        self.gateway = gateway
+        self.expireAdmissions = expireAdmissions
         self.logger = logger
     }
 
@@ -63,7 +67,7 @@ final class PolicyWatch: Sendable {
                 "`peers: anonymous` cannot come or go while connections stand: restart", isAsked)
         }
         channel.replace(policy)
-        gateway.expireAdmissions()
+        expireAdmissions()
         state.withLock {
             $0.reloads += 1
             $0.lastFailure = nil

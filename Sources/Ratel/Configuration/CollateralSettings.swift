@@ -30,7 +30,7 @@ public struct CollateralSettings: Sendable {
     /// NVIDIA's service for the status of its certificates.
     static let nvidiaStatus = "https://ocsp.ndis.nvidia.com"
     /// Where Linux distributions keep the web's authorities.
-    private static let systemAuthorities = [
+    static let systemAuthorities = [
         "/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt",
     ]
 

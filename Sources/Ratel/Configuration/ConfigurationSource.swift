@@ -43,6 +43,12 @@ public struct ConfigurationSource {
         file = try ConfigurationSource.settings(of: node, path: path, known: known)
     }
 
+    /// Settings that a part of another file holds, by the names that the flags have.
+    init(_ settings: [String: String]) {
+        flags = [:]
+        file = settings
+    }
+
     private static func settings(
         of node: Node?, path: String, known: [String]
     ) throws(ConfigurationError) -> [String: String] {

@@ -2,31 +2,31 @@ internal import Bytes
 public import Loop
 public import Streams
 
-/// Worker threads that serve one address, each with its own loop, listener and service.
+/// One address that a group of workers serves, each with its own listener.
 public final class Gateway: Sendable {
-    /// Makes what a worker's connections are for, on that worker's loop.
-    public typealias ServiceMaker =
-        @Sendable (_ loop: EventLoop, _ metrics: StreamMetrics) -> any StreamService
+    /// Makes what accepts a worker's connections, on that worker's loop.
+    public typealias AcceptorMaker =
+        @Sendable (_ member: WorkerGroup.Member, _ address: Address, _ metrics: StreamMetrics)
+        throws(SocketError) -> any Acceptor
 
     private struct Site: Sendable {
         let mailbox: Mailbox
-        let listener: LoopBound<StreamListener>
-        let service: LoopBound<any StreamService>
+        let acceptor: LoopBound<any Acceptor>
         let metrics: StreamMetrics
-        let address: Address
-        var worker: Worker?
     }
 
-    private let settings: GatewaySettings
-    private let makeService: ServiceMaker
+    private let workers: WorkerGroup
+    private let makeAcceptor: AcceptorMaker
     private let sites = Locked<[Site]>([])
     private let bound: Locked<Address>
 
-    /// Describes a gateway; `start` runs it.
-    public init(_ settings: GatewaySettings, makeService: @escaping ServiceMaker) {
-        self.settings = settings
-        self.makeService = makeService
-        bound = Locked(settings.listen)
+    /// Describes a gateway; `start` has it listen.
+    public init(
+        at address: Address, on workers: WorkerGroup, makeAcceptor: @escaping AcceptorMaker
+    ) {
+        self.workers = workers
+        self.makeAcceptor = makeAcceptor
+        bound = Locked(address)
     }
 
     /// The address that callers can use, with the port the system chose where 0 was asked.
@@ -35,63 +35,54 @@ public final class Gateway: Sendable {
     /// What each worker counts.
     public var metrics: [StreamMetrics] { sites.withLock { $0.map(\.metrics) } }
 
-    /// Starts every worker; throws when the address cannot be had, with none left running.
-    public func start() throws(SocketError) {
-        try Listener.probe(settings.listen)
-        var count = settings.workers
-        if case .unix(let path) = settings.listen {
+    /// Listens on every worker; throws when the address cannot be had, and none listens then.
+    ///
+    /// `isVacated` says that this process gives the address up only now: then it is not asked for
+    /// first whether somebody else has it.
+    public func start(isVacated: Bool = false) throws(SocketError) {
+        var members = workers.members[...]
+        if !isVacated { try Listener.probe(address) }
+        if case .unix(let path) = address {
             // A path has one listener; the kernel does not share it as it shares a port.
-            System.removeStaleSocket(path)
-            count = 1
+            members = members.prefix(1)
+            if !isVacated { System.removeStaleSocket(path) }
         }
-        for _ in 0..<count {
-            try startWorker()
+        for member in members {
+            do {
+                try start(on: member)
+            } catch {
+                stop()
+                throw error
+            }
         }
     }
 
-    private func startWorker() throws(SocketError) {
-        let started = Gate<Result<Site, SocketError>>()
+    private func start(on member: WorkerGroup.Member) throws(SocketError) {
+        let started = Gate<Result<(Site, Address), SocketError>>()
         let address = self.address
-        let worker = Worker { [settings, makeService] in
-            let loop = EventLoop(
-                bufferCount: settings.buffersPerWorker, gather: settings.gather)
-            let metrics = StreamMetrics(loop.traffic)
-            let service = makeService(loop, metrics)
+        member.mailbox.post { [makeAcceptor] in
+            let metrics = StreamMetrics(member.loop.value.traffic)
             do throws(SocketError) {
-                let listener = try StreamListener(
-                    on: loop, address: address, service: service,
-                    maximumConnections: settings.maximumConnections)
-                started.open(
-                    .success(
-                        Site(
-                            mailbox: loop.mailbox, listener: LoopBound(listener),
-                            service: LoopBound(service), metrics: metrics,
-                            address: listener.address)))
+                let acceptor = try makeAcceptor(member, address, metrics)
+                let site = Site(
+                    mailbox: member.mailbox, acceptor: LoopBound(acceptor), metrics: metrics)
+                started.open(.success((site, acceptor.address)))
             } catch {
-                loop.mailbox.close()
                 started.open(.failure(error))
             }
-            loop.run()
         }
-        switch started.wait() {
-        case .failure(let error):
-            worker.join()
-            stop()
-            throw error
-        case .success(var site):
-            bound.withLock { $0 = site.address }
-            site.worker = worker
-            sites.withLock { [site] in $0.append(site) }
-        }
+        let (site, found) = try started.wait().get()
+        bound.withLock { $0 = found }
+        sites.withLock { $0.append(site) }
     }
 
-    /// Accepts no more; `done` is called, on any thread, when the last stream has ended.
+    /// Accepts no more; `done` is called, on any thread, when the last connection has ended.
     public func drain(then done: @escaping @Sendable () -> Void) {
         let all = sites.withLock { $0 }
         let remaining = Locked(all.count)
         for site in all {
             site.mailbox.post {
-                site.listener.value.drain {
+                site.acceptor.value.drain {
                     let isLast = remaining.withLock { count in
                         count -= 1
                         return count == 0
@@ -103,27 +94,32 @@ public final class Gateway: Sendable {
         if all.isEmpty { done() }
     }
 
-    /// Ends every admission, on both sides: what a new policy would refuse begins no request.
-    public func expireAdmissions() {
+    /// Has each connection of now end after its present exchanges; accepting goes on.
+    public func drainConnections() {
         for site in sites.withLock({ $0 }) {
-            site.mailbox.post { site.listener.value.expireAdmissions() }
+            site.mailbox.post { site.acceptor.value.drainConnections() }
         }
     }
 
-    /// Closes everything at once and waits for the workers to end.
+    /// Accepts at most so many connections on each worker from now on.
+    public func limit(to maximum: Int) {
+        for site in sites.withLock({ $0 }) {
+            site.mailbox.post { site.acceptor.value.maximumConnections = maximum }
+        }
+    }
+
+    /// Ends every admission, on both sides: what a new policy would refuse begins no request.
+    public func expireAdmissions() {
+        for site in sites.withLock({ $0 }) {
+            site.mailbox.post { site.acceptor.value.expireAdmissions() }
+        }
+    }
+
+    /// Closes everything at once; this has to live until its workers have ended, since links end
+    /// in their own time and their pools must not go before them.
     public func stop() {
-        let all = sites.withLock { sites in
-            defer { sites = [] }
-            return sites
+        for site in sites.withLock({ $0 }) {
+            site.mailbox.post { site.acceptor.value.stop() }
         }
-        for site in all {
-            site.mailbox.post {
-                site.listener.value.close()
-                site.listener.value.closeConnections()
-                site.service.value.close()
-                site.mailbox.close()
-            }
-        }
-        for site in all { site.worker?.join() }
     }
 }

@@ -64,33 +64,16 @@ final class RelayService: StreamService {
 /// Passes each request of one connection on, with what the backend may know of the caller.
 private final class RelayHandler: RequestHandler {
     private let service: RelayService
-    private let clientAddress: Forwarding.ClientAddress
-    private let peer: AdmittedCaller?
+    private let caller: CallerFacts
 
     init(service: RelayService, connection: Downstream) {
         self.service = service
-        peer = connection.peer as? AdmittedCaller
-        guard service.settings.forwardsClientAddress else {
-            clientAddress = .off
-            return
-        }
-        if case .ip(let host, _)? = connection.remote {
-            clientAddress = .append(host)
-        } else {
-            clientAddress = .append("unknown")
-        }
+        caller = CallerFacts(
+            connection, forwardsAddress: service.settings.forwardsClientAddress)
     }
 
     func handle(_ head: RequestHead) -> Disposition {
-        var options = Forwarding.RequestOptions(
-            fallbackHost: service.pool.target.address.description)
-        options.clientAddress = clientAddress
-        var forwarded = Forwarding.request(head, options)
-        if let peer {
-            forwarded.fields.set("X-Ratel-Peer", peer.name)
-            forwarded.fields.set("X-Ratel-Tier", peer.tier)
-        }
-        return .forward(forwarded, service.pool)
+        .forward(caller.forward(head, to: service.pool.target.address), service.pool)
     }
 
     func finished(_ summary: ExchangeSummary) {

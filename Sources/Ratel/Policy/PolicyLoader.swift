@@ -55,7 +55,7 @@ public struct PolicyLoader {
 
     private mutating func policy(_ bytes: [UInt8]) throws(Refusal) -> AppraisalPolicy {
         cover(bytes)
-        let written = PolicyNode(node: try PolicyLoader.compose(bytes), path: "")
+        let written = try PolicyNode.read(bytes, as: .policy, maxSize: PolicyLoader.maxSize)
         let root = try ReferenceFiles(now: now).expand(written, &files)
         let fields = try root.fields(required: ["version", "peers"], optional: ["mode"])
         _ = try fields["version"]?.integer(1...1)
@@ -245,31 +245,6 @@ public struct PolicyLoader {
             )
         }
         return constraints
-    }
-
-    private static func compose(_ bytes: [UInt8]) throws(Refusal) -> Node {
-        func malformed(_ got: String) -> Refusal {
-            Refusal(
-                "policy.malformed",
-                .configuration,
-                field: "policy",
-                expected: "one YAML document",
-                got: got,
-                remedy: "correct the policy"
-            )
-        }
-        guard bytes.count <= maxSize else { throw malformed("over \(maxSize) bytes") }
-        guard let text = String(validating: bytes, as: UTF8.self) else {
-            throw malformed("bytes that are not UTF-8")
-        }
-        do {
-            guard let node = try Yams.compose(yaml: text) else { throw malformed("nothing") }
-            return node
-        } catch let refusal as Refusal {
-            throw refusal
-        } catch {
-            throw malformed("\(error)")
-        }
     }
 
     private mutating func cover(_ bytes: [UInt8]) {

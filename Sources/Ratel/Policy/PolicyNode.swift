@@ -2,10 +2,24 @@ internal import Keys
 internal import RATS
 internal import Yams
 
-/// One place in a policy file, read strictly: unknown keys and other types are refused by line.
+/// One place in a policy or another YAML file, read strictly: unknown keys and other types are
+/// refused by line.
 struct PolicyNode {
+    /// What kind of file it is: the first part of its refusals' codes.
+    enum Document: String {
+        case policy, proxy
+
+        var remedy: String {
+            switch self {
+            case .policy: "correct the policy"
+            case .proxy: "correct the file"
+            }
+        }
+    }
+
     let node: Node
     let path: String
+    var document = Document.policy
 
     /// The values of a mapping by key; each key must be among `required` or `optional`, once.
     func fields(
@@ -17,7 +31,7 @@ struct PolicyNode {
         for (key, value) in entries {
             guard required.contains(key) || optional.contains(key) else {
                 throw value.refusal(
-                    "policy.key.unknown",
+                    code("key.unknown"),
                     expected: (required + optional).joined(separator: ", "),
                     got: key
                 )
@@ -26,7 +40,7 @@ struct PolicyNode {
         }
         for key in required where fields[key] == nil {
             throw refusal(
-                "policy.key.missing",
+                code("key.missing"),
                 expected: "the key `\(key)`",
                 got: "none",
                 remedy: "write it; what does not matter is written `any`"
@@ -43,9 +57,9 @@ struct PolicyNode {
             guard case .scalar(let name) = key else { throw wrongType("plain keys") }
             let inner = path.isEmpty ? name.string : "\(path).\(name.string)"
             guard !entries.contains(where: { $0.0 == name.string }) else {
-                throw refusal("policy.key.duplicate", expected: "each key once", got: name.string)
+                throw refusal(code("key.duplicate"), expected: "each key once", got: name.string)
             }
-            entries.append((name.string, PolicyNode(node: value, path: inner)))
+            entries.append((name.string, PolicyNode(node: value, path: inner, document: document)))
         }
         return entries
     }
@@ -53,7 +67,9 @@ struct PolicyNode {
     /// The items of a sequence.
     func items() throws(Refusal) -> [PolicyNode] {
         guard case .sequence(let sequence) = node else { throw wrongType("a list") }
-        return sequence.enumerated().map { PolicyNode(node: $1, path: "\(path)[\($0)]") }
+        return sequence.enumerated().map {
+            PolicyNode(node: $1, path: "\(path)[\($0)]", document: document)
+        }
     }
 
     /// The characters of a scalar.
@@ -69,7 +85,7 @@ struct PolicyNode {
         let text = try text()
         guard let word = Word(rawValue: text) else {
             let words = Word.allCases.map(\.rawValue).joined(separator: " or ")
-            throw refusal("policy.value.refused", expected: words, got: text)
+            throw refusal(code("value.refused"), expected: words, got: text)
         }
         return word
     }
@@ -79,7 +95,7 @@ struct PolicyNode {
         let text = try text()
         guard let value = UInt64(text), range.contains(value) else {
             throw refusal(
-                "policy.value.refused",
+                code("value.refused"),
                 expected: "\(range.lowerBound) to \(range.upperBound)",
                 got: text
             )
@@ -93,7 +109,7 @@ struct PolicyNode {
         case "true": return true
         case "false": return false
         case let other:
-            throw refusal("policy.value.refused", expected: "true or false", got: other)
+            throw refusal(code("value.refused"), expected: "true or false", got: other)
         }
     }
 
@@ -107,7 +123,7 @@ struct PolicyNode {
             return count * unit
         }
         if text == "0" { return 0 }
-        throw refusal("policy.value.refused", expected: "a time such as 300s", got: text)
+        throw refusal(code("value.refused"), expected: "a time such as 300s", got: text)
     }
 
     /// Bytes in hexadecimal, one of `sizes` long.
@@ -115,7 +131,7 @@ struct PolicyNode {
         let text = try text()
         guard let bytes = Hex.decode(text), sizes.contains(bytes.count) else {
             let digits = sizes.map { "\($0 * 2)" }.joined(separator: " or ")
-            throw refusal("policy.value.refused", expected: "\(digits) hex digits", got: text)
+            throw refusal(code("value.refused"), expected: "\(digits) hex digits", got: text)
         }
         return bytes
     }
@@ -163,23 +179,54 @@ struct PolicyNode {
             case .scalar(let scalar): scalar.string
             case .alias: "an alias"
             }
-        return refusal("policy.value.refused", expected: expected, got: got)
+        return refusal(code("value.refused"), expected: expected, got: got)
     }
 
     func refusal(
         _ code: String,
         expected: String,
         got: String,
-        remedy: String = "correct the policy"
+        remedy: String? = nil
     ) -> Refusal {
         let line = node.mark.map { " (line \($0.line))" } ?? ""
         return Refusal(
             code,
             .configuration,
-            field: (path.isEmpty ? "policy" : path) + line,
+            field: (path.isEmpty ? document.rawValue : path) + line,
             expected: expected,
             got: got,
-            remedy: remedy
+            remedy: remedy ?? document.remedy
         )
+    }
+
+    /// A code of this kind of file.
+    func code(_ name: String) -> String { "\(document.rawValue).\(name)" }
+
+    /// The root of the one YAML document in `bytes`, of at most `maxSize` of them.
+    static func read(
+        _ bytes: [UInt8], as document: Document, maxSize: Int
+    ) throws(Refusal) -> PolicyNode {
+        func malformed(_ got: String) -> Refusal {
+            Refusal(
+                "\(document.rawValue).malformed",
+                .configuration,
+                field: document.rawValue,
+                expected: "one YAML document",
+                got: got,
+                remedy: document.remedy
+            )
+        }
+        guard bytes.count <= maxSize else { throw malformed("over \(maxSize) bytes") }
+        guard let text = String(validating: bytes, as: UTF8.self) else {
+            throw malformed("bytes that are not UTF-8")
+        }
+        do {
+            guard let node = try Yams.compose(yaml: text) else { throw malformed("nothing") }
+            return PolicyNode(node: node, path: "", document: document)
+        } catch let refusal as Refusal {
+            throw refusal
+        } catch {
+            throw malformed("\(error)")
+        }
     }
 }

@@ -1,0 +1,92 @@
+internal import Logging
+internal import Loop
+internal import Streams
+
+/// One gateway to one upstream: what the sidecar and the client helper are.
+final class RelayOperation: Operation {
+    let gateway: Gateway
+    let channel: Channel
+    var status: any OperationStatus { state }
+    var channels: [Channel] { [channel] }
+
+    private let workers: WorkerGroup
+    private let upstream: Address
+    private let logger: Logger
+    private let policyWatch: PolicyWatch
+    private let state: ServiceStatus
+    private var probe: BackendProbe?
+
+    /// `makeService` makes what a worker's connections are for, on that worker's loop.
+    init(
+        _ settings: GatewaySettings, channel: Channel, policy: PolicySource, logger: Logger,
+        upstream: Address, upstreamName: String,
+        makeService: @escaping @Sendable (EventLoop, StreamMetrics) -> any StreamService
+    ) {
+        self.channel = channel
+        self.upstream = upstream
+        self.logger = logger
+        var count = settings.workers
+        // A path has one listener, and a second worker would have nothing to do.
+        if case .unix = settings.listen { count = 1 }
+        workers = WorkerGroup(
+            count: count, buffers: settings.buffersPerWorker, gather: settings.gather)
+        let gateway = Gateway(at: settings.listen, on: workers) {
+            (member, address, metrics) throws(SocketError) in
+            let loop = member.loop.value
+            return try StreamListener(
+                on: loop, address: address, service: makeService(loop, metrics),
+                maximumConnections: settings.maximumConnections)
+        }
+        self.gateway = gateway
+        policyWatch = PolicyWatch(policy, channel: channel, logger: logger) {
+            gateway.expireAdmissions()
+        }
+        state = ServiceStatus(
+            gateway: gateway, channel: channel, policy: policyWatch, upstreamName: upstreamName)
+    }
+
+    var addresses: [(name: String, address: Address)] { [("address", gateway.address)] }
+
+    var closedConnections: Int {
+        gateway.metrics.reduce(0) { $0 + $1.accepted.now - $1.openConnections.now }
+    }
+
+    func start(on loop: EventLoop) throws(ConfigurationError) {
+        do {
+            try gateway.start()
+        } catch {
+            workers.stop()
+            throw ConfigurationError("cannot listen at \(gateway.address): \(error)")
+        }
+        watchUpstream(on: loop)
+    }
+
+    private func watchUpstream(on loop: EventLoop) {
+        var last: String?? = .none
+        probe = BackendProbe(upstream, on: loop) { [state, logger] trouble in
+            state.set(upstream: trouble)
+            if last != .some(trouble) {
+                if let trouble {
+                    logger.warning("upstream unreachable", metadata: ["why": "\(trouble)"])
+                } else {
+                    logger.info("upstream reachable")
+                }
+            }
+            last = .some(trouble)
+        }
+    }
+
+    func check(isAsked: Bool) { policyWatch.check(isAsked: isAsked) }
+
+    func drain(then done: @escaping @Sendable () -> Void) { gateway.drain(then: done) }
+
+    func close() {
+        probe?.close()
+        probe = nil
+    }
+
+    func stop() {
+        gateway.stop()
+        workers.stop()
+    }
+}
