@@ -130,6 +130,11 @@ final class Conversation {
         link?.discard()
     }
 
+    /// The caller's admission ended: who waits for nothing has to be admitted anew.
+    func expire() {
+        if stage == .head, held == nil, answer.isHeadSent { closeGently() }
+    }
+
     func drain() {
         isDraining = true
         if stage == .head && held == nil { closeGently() }

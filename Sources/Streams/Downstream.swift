@@ -183,6 +183,7 @@ public final class Downstream: Link {
         guard expiresAt != nil else { return }
         expiresAt = now
         multiplexed?.drain()
+        conversation?.expire()
     }
 
     func drain() {

@@ -29,7 +29,7 @@ let package = Package(
         .systemLibrary(name: "CNGHTTP2", pkgConfig: "libnghttp2"),
         .target(name: "CRecycler"),
         module("Bytes"),
-        module("HTTP", ["Bytes", "CNGHTTP2"]),
+        module("HTTP", ["Bytes", "CNGHTTP2", "CRecycler"]),
         module("Keys", ["Bytes", "COpenSSL", "CLibXML2", "CZlib"]),
         module("TLS", ["Bytes", "Keys", "COpenSSL", "CRecycler"]),
         module("RATS", ["Bytes"]),

@@ -31,7 +31,7 @@ import Testing
             offset = segment.end
             if segment.kind == .end { break }
         }
-        #expect(segments == ["framing 3", "data 5", "framing 12", "end 12"])
+        #expect(segments == ["framing 3", "data 5", "framing 10", "framing 12", "end 12"])
         #expect(reader.dataCount == 2)
     }
 

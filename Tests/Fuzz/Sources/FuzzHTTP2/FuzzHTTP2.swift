@@ -3,25 +3,37 @@ import FuzzSupport
 import Glibc
 import HTTP
 
-/// What one connection brought, one line for each event.
+/// What one connection brought, one line for each event: of a client to this server, or of a server
+/// to this client, which has asked for something.
 final class Observer: HTTP2Session {
     var events: [String] = []
     private let pool = BufferPool(capacity: 2)
-    private var answer = Answer()
+    private lazy var answer = Answer(self)
 
-    override func didReceiveHead(
-        _ head: [UInt8], stream: Int32, hasBody: Bool, isChunked: Bool
-    ) {
-        events.append("head \(stream) \(hasBody) \(isChunked) \(head)")
-        check(head, hasBody)
+    override init(_ role: Role, limits: HTTP2Limits = HTTP2Limits()) {
+        super.init(role, limits: limits)
+        guard role == .client else { return }
+        for _ in 0..<3 {
+            let head = RequestHead(method: "GET", target: "/", host: "h")
+            _ = request(head, hasBody: false, answer)
+        }
+    }
+
+    override func didReceiveHead(_ head: HTTP2Head, stream: Int32, hasBody: Bool) {
+        let text =
+            role == .server
+            ? head.request(hasBody: hasBody) : head.response(hasBody: hasBody, to: "GET")
+        events.append("head \(stream) \(hasBody) \(text)")
+        guard role == .server else { return checkResponse(text) }
+        check(text, hasBody && !head.isTooLarge)
+        attach(answer, stream: stream)
         answerTo(stream)
     }
 
-    override func didReceiveData(_ bytes: Span<UInt8>, stream: Int32) {
-        consumed(bytes.count, stream: stream)
+    override func didReceiveEnd(stream: Int32, trailers: [UInt8]) {
+        events.append("end \(stream) \(trailers)")
     }
 
-    override func didReceiveEnd(stream: Int32) { events.append("end \(stream)") }
     override func didClose(stream: Int32, code: UInt32) { events.append("close \(stream) \(code)") }
 
     /// What comes out is one head of HTTP/1.1, or refused as one: never the half of one, or two.
@@ -29,6 +41,13 @@ final class Observer: HTTP2Session {
         guard let read = try? RequestHead.parse(head.span, limits: HTTPLimits()) else { return }
         require(read.consumed == head.count, "a head is one head")
         if !hasBody { require(read.head.framing == .none, "no body is announced") }
+    }
+
+    private func checkResponse(_ head: [UInt8]) {
+        let read = try? ResponseHead.parse(head.span, limits: HTTPLimits(), requestMethod: "GET")
+        guard let read else { return }
+        require(read.consumed == head.count, "a head is one head")
+        require(read.head.framing != .untilClose || read.head.isInterim, "the end is known")
     }
 
     private func answerTo(_ stream: Int32) {
@@ -48,6 +67,15 @@ final class Observer: HTTP2Session {
 }
 
 final class Answer: HTTP2Body {
+    private unowned let session: HTTP2Session
+
+    init(_ session: HTTP2Session) {
+        self.session = session
+        super.init()
+    }
+
+    override func didReceive(_ bytes: Span<UInt8>) { session.consumed(bytes.count) }
+    override var trailers: [UInt8] { Array("x-sum: 3\r\n".utf8) }
     override func available() -> (count: Int, isLast: Bool) { (3, true) }
     override func take(_ count: Int, into output: inout Buffer) {
         _ = output.append([UInt8](repeating: 0x61, count: count).span)
@@ -57,8 +85,10 @@ final class Answer: HTTP2Body {
 /// The client's side of a connection begins so (RFC 9113 section 3.4).
 let preface = Array("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".utf8)
 
-func outcome(_ bytes: [UInt8], _ cuts: [Int]) -> (events: [String], error: HTTP2Error?) {
-    let session = Observer()
+func outcome(
+    _ role: HTTP2Session.Role, _ bytes: [UInt8], _ cuts: [Int]
+) -> (events: [String], error: HTTP2Error?) {
+    let session = Observer(role)
     session.drain()
     var from = 0
     for cut in cuts + [bytes.count] {
@@ -76,10 +106,14 @@ func outcome(_ bytes: [UInt8], _ cuts: [Int]) -> (events: [String], error: HTTP2
 
 func fuzz(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     var input = FuzzInput(start, count)
-    let bytes = preface + input.bytes
-    let whole = outcome(bytes, [])
-    let cuts = input.cuts(4).map { $0 + preface.count }
-    let parts = outcome(bytes, cuts)
+    let all = input.bytes
+    let role: HTTP2Session.Role = (all.first ?? 0) & 1 == 0 ? .server : .client
+    // A server begins with SETTINGS.
+    let begin = role == .server ? preface : [0, 0, 0, 4, 0, 0, 0, 0, 0]
+    let bytes = begin + all.dropFirst()
+    let whole = outcome(role, bytes, [])
+    let cuts = input.cuts(4).map { min(bytes.count, $0 + begin.count) }
+    let parts = outcome(role, bytes, cuts)
     // After the end of a connection less may have come of it.
     if whole.error == nil, parts.error == nil {
         require(whole.events == parts.events, "a split changes nothing")
