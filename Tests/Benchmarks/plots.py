@@ -17,7 +17,8 @@ RATE = 20  # Tokens a second of each stream, where their number is what changes.
 
 def drawings(runs, known):
     """Name and SVG of those for which there are figures; below each what machine it was."""
-    note = f"{known['date']}, {known['processor']}, {known['OpenSSL']}, {known['Ratel']}"
+    library = known["OpenSSL"].split(" (")[0]
+    note = f"{known['date']}, {known['processor']}, {library}, Ratel {known['Ratel']}"
     streams = [run for run in runs if run["kind"] in ("stream", "daily") and run["rate"]
                and "failure" not in run]
     found = {}
@@ -96,7 +97,7 @@ def draw(title, below, beside, lines, ticks, label, scale, note):
     parts = [text(LEFT, 24, title, "start", 15), text(LEFT, HEIGHT - 8, note, "start", 9)]
     for mark in marks:
         parts.append(f'<path d="M{LEFT} {up(mark):.1f}h{wide}" stroke="#ddd"/>')
-        parts.append(text(LEFT - 8, up(mark) + 4, f"{mark:,g}", "end"))
+        parts.append(text(LEFT - 8, up(mark) + 4, f"{mark:,.10g}", "end"))
     for tick in ticks:
         if min(points) <= tick * 1.0001 and tick <= max(points) * 1.0001:
             parts.append(text(across(tick), TOP + high + 18, label(tick), "middle"))
