@@ -40,7 +40,8 @@ def main():
         "allocations": allocations,
         "worst": worst,
         "instructions": instructions,
-        "load": lambda: script("Tests/Benchmarks/test_h2cli.py"),
+        "load": lambda: script(
+            "Tests/Benchmarks/test_h2cli.py", "Tests/Benchmarks/test_verdicts.py"),
     }
     chosen = sys.argv[1:] or list(suites)
     if command(["swift", "build", "--build-tests"]) != 0:

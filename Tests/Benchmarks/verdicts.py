@@ -24,6 +24,9 @@ def document(runs, appraised):
     runs = Runs(runs)
     found = [*first(runs), *second(runs), *third(runs), *fourth(runs), *fifth(runs, appraised),
              *sixth(runs), *seventh(runs)]
+    lost = sum(run["subject"].startswith("ratel") for run in runs.failed)
+    if found:
+        found.append(Verdict("all", "runs of Ratel that failed", "0", str(lost), not lost))
     rows = [[item, what, target, measured, {True: "yes", False: "NO", None: "–"}[is_met]]
             for item, what, target, measured, is_met in found]
     if not rows:
@@ -38,13 +41,19 @@ class Runs:
         self.runs = [run for run in runs if "failure" not in run]
         self.failed = [run for run in runs if "failure" in run]
 
+    def tried(self, workload, *subjects):
+        """Whether all of them were given the workload, with whatever success."""
+        given = {run["subject"] for run in [*self.runs, *self.failed]
+                 if run["workload"] == workload}
+        return given >= {RATEL, *subjects}
+
     def of(self, workload, subject=RATEL):
         return [run for run in self.runs
                 if run["workload"] == workload and run["subject"] == subject]
 
     def named(self, *endings):
         """The name of the workload for 2,000 streams, or for fewer in a quick run."""
-        names = dict.fromkeys(run["workload"] for run in self.runs)
+        names = dict.fromkeys(run["workload"] for run in [*self.runs, *self.failed])
         return next((name for name in names if name in endings), endings[0])
 
     def paired(self, workload, subject, base_workload, base, key=CPU):
@@ -64,10 +73,10 @@ class Runs:
         return found
 
 
-def at_most(item, what, found, limit, digits=2, unit=""):
-    """A verdict on the median; none where nothing was measured."""
+def at_most(item, what, found, limit, is_tried, digits=2, unit=""):
+    """A verdict on the median; what was tried and gave no figure is not met."""
     if not found:
-        return []
+        return [Verdict(item, what, f"≤ {limit:g}{unit}", "no figure", False)] if is_tried else []
     return [Verdict(item, what, f"≤ {limit:g}{unit}", spread(found, digits),
                     statistics.median(found) <= limit)]
 
@@ -83,9 +92,10 @@ def first(runs):
         for where in ("", "-unix"):
             load = runs.named(*(name + where for name in names))
             found += at_most("1", f"{load}: CPU/token, × haproxy (stretch {stretch})",
-                             runs.paired(load, RATEL, load, "haproxy"), limit)
+                             runs.paired(load, RATEL, load, "haproxy"), limit,
+                             runs.tried(load, "haproxy"))
             found += at_most("1", f"{load}: CPU/token, × the cheapest peer",
-                             runs.cheapest(load, PEERS), 1)
+                             runs.cheapest(load, PEERS), 1, runs.tried(load, "haproxy"))
     return found + overload(runs)
 
 
@@ -99,8 +109,9 @@ def overload(runs):
             best = max(others, key=lambda other: other[TOKENS])
             tokens.append(best[TOKENS] / run[TOKENS])
             cpu.append(run["proxy_util"] / best["proxy_util"])
-    return (at_most("1", f"{load}: the best peer's tokens/s, × Ratel's", tokens, 1)
-            + at_most("1", f"{load}: CPU, × that peer's", cpu, 1))
+    is_tried = runs.tried(load, "haproxy")
+    return (at_most("1", f"{load}: the best peer's tokens/s, × Ratel's", tokens, 1, is_tried)
+            + at_most("1", f"{load}: CPU, × that peer's", cpu, 1, is_tried))
 
 
 def second(runs):
@@ -109,10 +120,13 @@ def second(runs):
     batched = load + "-batch10"
     return [
         *at_most("2", f"{load}: CPU/token, × haproxy's {base}",
-                 runs.paired(load, RATEL, base, "haproxy"), 0.25),
+                 runs.paired(load, RATEL, base, "haproxy"), 0.25,
+                 runs.tried(load) and runs.tried(base, "haproxy")),
         *at_most("2", f"{load}: CPU/token, × the prototype",
-                 runs.paired(load, RATEL, load, "prototype"), 1.3),
-        *at_most("2", f"{batched}: CPU/token", of(runs, batched, CPU), 2, unit=" µs"),
+                 runs.paired(load, RATEL, load, "prototype"), 1.3,
+                 runs.tried(load, "prototype")),
+        *at_most("2", f"{batched}: CPU/token", of(runs, batched, CPU), 2,
+                 runs.tried(batched), unit=" µs"),
         *shown("2", f"{load}: µs/token", of(runs, load, CPU)),
         *shown("2", f"{load}: µs/token with `connect`, both charged",
                [run[CPU] for run in runs.of(load, PAIR)]),
@@ -128,7 +142,7 @@ def third(runs):
     if own:
         seconds = statistics.median(run["win_s"] for run in own)
         found += at_most("3", f"the day's load for {seconds:.0f} s: cores of CPU",
-                         of(runs, "daily", "proxy_util"), 1)
+                         of(runs, "daily", "proxy_util"), 1, is_tried=True)
     lost = [run for run in runs.failed if run["workload"] == "daily" and run["subject"] == RATEL]
     if own or lost:
         late = sum(run["deferred"] > 0 for run in own)
@@ -154,16 +168,18 @@ def fourth(runs):
 
     found = []
     for load in ("unpaced", "unpaced-batch44"):
-        found += at_most(
-            "4", f"{load}: CPU/token, × the cheapest peer with as many tokens a record",
-            runs.cheapest(load, PEERS, is_alike=is_alike), 1)
-        if runs.of(load) and not runs.cheapest(load, PEERS, is_alike=is_alike):
-            found.append(Verdict("4", f"{load}: CPU/token beside a peer", "≤ 1",
-                                 "no peer has as many tokens a record", None))
+        what = f"{load}: CPU/token, × the cheapest peer with as many tokens a record"
+        ratios = runs.cheapest(load, PEERS, is_alike=is_alike)
+        if runs.cheapest(load, PEERS) and not ratios:
+            found.append(Verdict("4", what, "≤ 1", "no peer has as many", None))
+        else:
+            found += at_most("4", what, ratios, 1, runs.tried(load, "haproxy"))
     for load in ("unpaced-batch44", "h2-unpaced-batch44"):
-        found += at_most("4", f"{load}: CPU/token", of(runs, load, CPU), 0.7, unit=" µs")
+        found += at_most("4", f"{load}: CPU/token", of(runs, load, CPU), 0.7, runs.tried(load),
+                         unit=" µs")
     return found + at_most("4", "1 GiB download: CPU, × haproxy",
-                           runs.paired("download", RATEL, "download", "haproxy"), 0.95)
+                           runs.paired("download", RATEL, "download", "haproxy"), 0.95,
+                           runs.tried("download", "haproxy"))
 
 
 def fifth(runs, appraised):
@@ -171,7 +187,10 @@ def fifth(runs, appraised):
              if (others := [other[CPU] for peer in SAME_OPENSSL
                             for other in runs.of("handshakes", peer)
                             if other["repetition"] == run["repetition"]])]
-    found = at_most("5", "plain handshake: CPU, × the cheapest peer on the same OpenSSL", plain, 1)
+    is_tried = any(run["workload"] == "handshakes" and run["subject"] == "ratel serve"
+                   for run in runs.failed)
+    found = at_most("5", "plain handshake: CPU, × the cheapest peer on the same OpenSSL", plain, 1,
+                    is_tried)
     found += shown("5", "attested handshake: µs of the server, its TPM apart",
                    of(runs, "handshakes-attested", CPU), 0)
     for what, load, base in (
@@ -193,16 +212,16 @@ def fifth(runs, appraised):
 def sixth(runs):
     found = []
     for load in ("idle", "h2-idle"):
-        own = of(runs, load, "kb_per_conn")
-        if not own:
-            continue
-        count = runs.of(load)[0]["conns"]
         for peer in ("haproxy", "nginx"):
-            found += at_most("6", f"{load}, {count:,} attested connections: KiB each, × {peer}",
-                             runs.paired(load, RATEL, load, peer, "kb_per_conn"), 1)
-        found += shown("6", f"{load}: KiB each (stretch 12)", own, 1)
-        found += at_most("6", f"{load}: memory when {count:,} more came and went, × before",
-                         [run["again_kb"] / run["held_kb"] for run in runs.of(load)], 1.05, 3)
+            found += at_most("6", f"{load}: KiB of an attested connection, × {peer}",
+                             runs.paired(load, RATEL, load, peer, "kb_per_conn"), 1,
+                             runs.tried(load, peer))
+        count = max((run["conns"] for run in runs.of(load)), default=0)
+        found += shown("6", f"{load}: KiB of each of {count:,} (stretch 12)",
+                       of(runs, load, "kb_per_conn"), 1)
+        found += at_most("6", f"{load}: memory when as many more came and went, × before",
+                         [run["again_kb"] / run["held_kb"] for run in runs.of(load)], 1.05,
+                         runs.tried(load), 3)
     return found
 
 
@@ -211,6 +230,7 @@ def seventh(runs):
     for load in ("slow-reader", "stalled-backend", "reset-storm", "header-trickle"):
         ratios = [run["lat_us"]["p99"] / calm["lat_us"]["p99"] for run in runs.of(load)
                   if (calm := partner(run, runs.of("calm"), RATEL))]
-        found += at_most("7", f"{load}: other streams' p99, × calm", ratios, 2)
+        found += at_most("7", f"{load}: other streams' p99, × calm", ratios, 2,
+                         runs.tried(load) and runs.tried("calm"))
     return found + shown("7", "calm: p99 from send to read, µs",
                          [run["lat_us"]["p99"] for run in runs.of("calm")], 0)

@@ -150,13 +150,10 @@ static void tick(uint64_t now) {
             if (conns[i].fd < 0 && i < next_start && !must_stop) conn_start(&conns[i]);
 }
 
-// Whether no caller is left.
-static bool is_hopeless(void) {
-    return settings.mode != HANDSHAKES && next_start >= settings.conns && !counts.open
-        && !counts.in_progress;
-}
+// Whether not all can come that are waited for.
+static bool is_hopeless(void) { return counts.errors > 0; }
 
-// Runs until `*value` is `enough`, or for so long; ends early where nobody is left to wait for.
+// Runs until `*value` is `enough`, or for so long; ends early once one has failed.
 static bool run(double seconds, const int *value, int enough) {
     static struct epoll_event events[512];
     uint64_t end = now_ns() + (uint64_t)(seconds * 1e9), asked = now_ns();
