@@ -117,11 +117,16 @@ def overload(runs):
 def second(runs):
     load = runs.named("h2-8x250x50-unix", "h2-8x62x50-unix")
     base = runs.named("2000x50-unix", "500x50-unix")
+    # Where haproxy falls behind 2,000 connections at that pace, it finds several tokens in a read
+    # and is cheap for it: so beside what it costs at a pace that it keeps up with, too.
+    calmer = runs.named("2000x20-unix", "500x20-unix")
     batched = load + "-batch10"
     return [
         *at_most("2", f"{load}: CPU/token, × haproxy's {base}",
                  runs.paired(load, RATEL, base, "haproxy"), 0.25,
                  runs.tried(load) and runs.tried(base, "haproxy")),
+        *shown("2", f"{load}: CPU/token, × haproxy's {calmer}",
+               runs.paired(load, RATEL, calmer, "haproxy")),
         *at_most("2", f"{load}: CPU/token, × the prototype",
                  runs.paired(load, RATEL, load, "prototype"), 1.3,
                  runs.tried(load, "prototype")),
