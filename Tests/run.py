@@ -1,7 +1,7 @@
 """Runs every suite on one debug build and adds up; the last line is `N passed, N failed`.
 
 run.py [SUITE ...]        suites: swift tidy differential scenarios evidence end-to-end allocations
-                          worst instructions
+                          worst instructions load
 """
 
 import pathlib
@@ -40,6 +40,8 @@ def main():
         "allocations": allocations,
         "worst": worst,
         "instructions": instructions,
+        "load": lambda: script(
+            "Tests/Benchmarks/test_h2cli.py", "Tests/Benchmarks/test_verdicts.py"),
     }
     chosen = sys.argv[1:] or list(suites)
     if command(["swift", "build", "--build-tests"]) != 0:

@@ -18,7 +18,7 @@ import lockstep  # noqa: E402
 from counting import CACHEGRIND, counted_in, stripped  # noqa: E402
 from harness import Process, free_port  # noqa: E402
 from machine import LOAD_CORE  # noqa: E402
-from subjects import COUNTED  # noqa: E402
+from subjects import COUNTED, PAIR  # noqa: E402
 
 # Tokens per stream. The shorter one already has every buffer and key that the longer one needs;
 # what starting takes differs by a million instructions from run to run, 100 of each token here.
@@ -106,15 +106,19 @@ def of_subjects(subjects, chosen):
         for name in chosen:
             if name in COUNTED:
                 port = free_port()
-                command = subjects.command(name, COUNTED[name], port, backend.port)
+                command = subjects.command(name, COUNTED[name], port, backend)
                 counted[name] = both(command, port, backend, subjects)
             elif name == "ratel serve":
                 port = free_port()
                 counted[name] = both(
-                    subjects.serve(port, backend.port), port, backend, subjects)
-            elif name == "ratel connect + serve":
+                    subjects.serve(port, at(backend)), port, backend, subjects)
+            elif name == PAIR:
                 counted |= pair(subjects, backend)
     return counted
+
+
+def at(backend):
+    return f"http://127.0.0.1:{backend.port}"
 
 
 def both(command, port, backend, subjects, plain=False, through=None):
@@ -132,8 +136,8 @@ def pair(subjects, backend):
         with subjects.connected(port, LOAD_CORE) as (_, entry):
             yield entry
 
-    command = subjects.serve(port, backend.port, attested=True)
-    counted = {"ratel serve (attested)": both(command, port, backend, subjects, True, through)}
+    command = subjects.serve(port, at(backend), attested=True)
+    counted = {"ratel attested": both(command, port, backend, subjects, True, through)}
     with Process("behind", command, subjects.directory / "run") as serve:
         serve.wait_for_port(port)
         entry = free_port()

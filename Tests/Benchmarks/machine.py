@@ -98,5 +98,7 @@ def commit():
 def first_line(command):
     """What a program says about itself, on either output."""
     done = subprocess.run(command, capture_output=True, text=True)
-    lines = (done.stdout + done.stderr).strip().splitlines()
+    # stunnel first says what it is about to do.
+    lines = [line for line in (done.stdout + done.stderr).strip().splitlines()
+             if not line.startswith("Initializing")]
     return lines[0].strip() if lines else "unknown"

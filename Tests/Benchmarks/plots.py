@@ -6,35 +6,47 @@ from html import escape
 
 from report import SUBJECTS, by_subject, figure_of
 
-WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 760, 440, 70, 190, 40, 55
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 760, 456, 70, 190, 40, 71
 # Told apart without red and green, and the same in every picture.
 COLOURS = dict(zip(SUBJECTS, [
-    "#777777", "#e69f00", "#56b4e9", "#cc79a7", "#d55e00", "#000000", "#0072b2", "#009e73"]))
+    "#777777", "#e69f00", "#56b4e9", "#cc79a7", "#d55e00", "#a6761d", "#b9b9b9", "#000000",
+    "#0072b2", "#009e73"]))
 QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p999": 0.999}
 RATE = 20  # Tokens a second of each stream, where their number is what changes.
 
 
-def drawings(runs):
-    """Name and SVG of those for which there are figures."""
-    streams = [run for run in runs if run["kind"] == "stream" and "failure" not in run]
+def drawings(runs, known):
+    """Name and SVG of those for which there are figures; below each what machine it was."""
+    library = known["OpenSSL"].split(" (")[0]
+    note = f"{known['date']}, {known['processor']}, {library}, Ratel {known['Ratel']}"
+    streams = [run for run in runs if run["kind"] in ("stream", "daily") and run["rate"]
+               and "failure" not in run]
     found = {}
-    if costs := cost_lines(streams):
-        found["cost"] = draw(
-            "CPU per token against the number of streams", "streams, 20 tokens/s each",
-            "µs of CPU per token", costs, [16, 64, 250, 1000, 2000], str, upright)
+    for name, what, is_http2 in (("cost", "each with a connection", False),
+                                 ("cost-h2", "over 8 connections of HTTP/2", True)):
+        own = [run for run in streams if run["http2"] == is_http2]
+        if costs := cost_lines(own):
+            counts = sorted({count for line in costs.values() for count, _ in line})
+            found[name] = draw(
+                f"CPU per token against the number of streams, {what}",
+                "streams, 20 tokens/s each", "µs of CPU per token", costs, counts, str, upright,
+                note)
     for workload in dict.fromkeys(run["workload"] for run in streams):
         own = [run for run in streams if run["workload"] == workload]
+        if own[0]["portion"] == "curve":
+            continue
         ticks = [1 / (1 - value) for value in QUANTILES.values()]
-        name = "latency-" + "".join(filter(str.isalnum, workload.split("/")[0].replace("×", "x")))
-        found[name] = draw(
+        found["latency-" + workload] = draw(
             f"From the backend's send to the caller's read, {workload}", "percentile of tokens",
-            "µs", latency_lines(own), ticks, percentile, logarithmic)
+            "µs", latency_lines(own), ticks, percentile, logarithmic, note)
     return found
 
 
 def cost_lines(runs):
+    """Over TCP, at one rate of tokens."""
     lines = {}
-    for name, own in by_subject([run for run in runs if run["rate"] == RATE]):
+    runs = [run for run in runs if run["rate"] == RATE and not run["workload"].endswith("-unix")]
+    for name, own in by_subject(runs):
         counts = sorted({run["streams"] for run in own})
         if name != "direct":
             lines[name] = [(count, statistics.median(
@@ -70,7 +82,7 @@ def logarithmic(values):
         10 ** power for power in range(low, high + 1)]
 
 
-def draw(title, below, beside, lines, ticks, label, scale):
+def draw(title, below, beside, lines, ticks, label, scale, note):
     place, marks = scale([value for line in lines.values() for _, value in line])
     points = [x for line in lines.values() for x, _ in line]
     first, last = math.log(min(points)), math.log(max(points))
@@ -82,14 +94,14 @@ def draw(title, below, beside, lines, ticks, label, scale):
     def up(value):
         return TOP + high * (1 - place(value))
 
-    parts = [text(LEFT, 24, title, "start", 15)]
+    parts = [text(LEFT, 24, title, "start", 15), text(LEFT, HEIGHT - 8, note, "start", 9)]
     for mark in marks:
         parts.append(f'<path d="M{LEFT} {up(mark):.1f}h{wide}" stroke="#ddd"/>')
-        parts.append(text(LEFT - 8, up(mark) + 4, f"{mark:,g}", "end"))
+        parts.append(text(LEFT - 8, up(mark) + 4, f"{mark:,.10g}", "end"))
     for tick in ticks:
         if min(points) <= tick * 1.0001 and tick <= max(points) * 1.0001:
             parts.append(text(across(tick), TOP + high + 18, label(tick), "middle"))
-    parts.append(text(LEFT + wide / 2, HEIGHT - 12, below, "middle"))
+    parts.append(text(LEFT + wide / 2, HEIGHT - 28, below, "middle"))
     parts.append(f'<g transform="rotate(-90)">{text(-TOP - high / 2, 16, beside, "middle")}</g>')
     for number, (name, line) in enumerate(lines.items()):
         colour = COLOURS[name]

@@ -2,10 +2,13 @@
 
 import statistics
 
-from subjects import RATEL
+from subjects import PEERS, PROTOTYPE, RATEL
 
 BASE = "haproxy"
-SUBJECTS = ["direct", BASE, "nginx", "hitch", "envoy", *RATEL]
+SUBJECTS = ["direct", *PEERS, PROTOTYPE, *RATEL]
+# Of which kind each unit is; all else is per token.
+UNITS = {"idle": "KiB/connection", "download": "CPU-s/GiB", "handshake": "µs/handshake",
+         "resumed": "µs/handshake", "ceiling": "events/s"}
 
 # A run beside which others took more than this share of a core is counted as disturbed; none is
 # left out for it.
@@ -16,7 +19,7 @@ LOADED = 0.7
 
 def line(run):
     """One run as it ends."""
-    head = f"{run['repetition']} {run['subject']:22} {run['workload']:12}"
+    head = f"{run['repetition']} {run['subject']:14} {run['workload']:24}"
     if "failure" in run:
         return f"{head} FAILED {run['failure']}"
     value, unit = figure(run)
@@ -27,11 +30,12 @@ def line(run):
 
 def figure(run):
     """The figure that a workload is about, and its unit."""
+    unit = UNITS.get(run["kind"], "µs/token")
     if run["kind"] == "idle":
-        return run["kb_per_conn"], "KiB/connection"
-    if run["kind"] == "download":
-        return run["us_per_unit"] / 1e6, "CPU-s/GiB"
-    return run["us_per_unit"], "µs/handshake" if run["kind"] == "handshake" else "µs/token"
+        return run["kb_per_conn"], unit
+    if run["kind"] == "ceiling":
+        return run["ceiling"], unit
+    return run["us_per_unit"] / (1e6 if run["kind"] == "download" else 1), unit
 
 
 def document(known, absent, runs, counted):
@@ -43,7 +47,8 @@ def document(known, absent, runs, counted):
     for workload in dict.fromkeys(run["workload"] for run in runs):
         own = [run for run in runs if run["workload"] == workload]
         parts.append(f"\n## {workload}\n")
-        parts.append(stream_table(own) if own[0]["kind"] == "stream" else plain_table(own))
+        parts.append(plain_table(own) if own[0]["kind"] in UNITS else stream_table(own))
+        parts += details(own)
     if counted:
         parts.append("\n## One token in lockstep\n")
         parts.append(count_table(counted))
@@ -67,11 +72,34 @@ def stream_table(runs):
 
 
 def plain_table(runs):
-    unit = figure(runs[0])[1] if "failure" not in runs[0] else "figure"
+    unit = UNITS[runs[0]["kind"]]
     rows = [[name, values(own, figure_of), ratios(own, runs), middle(own, "proxy_util", 2),
              middle(own, "cli_util", 2), middle(own, "other", 2), middle(own, "steal", 2)]
             for name, own in by_subject(runs)]
     return table(["", unit, "ratio", "proxy", "loader", "others", "steal"], rows)
+
+
+def details(runs):
+    """What some kinds of run have to say besides."""
+    said = []
+    for name, own in by_subject(runs):
+        kind = own[0]["kind"]
+        if kind == "daily":
+            said.append(f"- {name}: requests/s {middle(own, 'reqs', 0, per='win_s')}, first token "
+                        f"p99 {spread([run['ttfb_us']['p99'] / 1000 for run in own], 0)} ms")
+        if kind == "idle":
+            said.append(f"- {name}: KiB held {middle(own, 'held_kb', 0)}, after as many more "
+                        f"{middle(own, 'again_kb', 0)}, after all had gone "
+                        f"{middle(own, 'gone_kb', 0)}")
+        if kind == "ceiling":
+            said += [f"- {probe['asked']:,} events/s: "
+                     + ("carried" if probe["carried"] else probe["why"])
+                     for probe in own[0]["probes"]]
+        if any(run.get("resets") or run.get("header_MB") or run.get("reconnects") for run in own):
+            said.append(f"- {name}: resets {middle(own, 'resets', 0)}, MB of header bytes "
+                        f"{middle(own, 'header_MB', 1)}, thrown out "
+                        f"{middle(own, 'reconnects', 0)} times")
+    return ["", *said] if said else []
 
 
 def count_table(counted):
@@ -130,8 +158,8 @@ def values(runs, of):
     return spread(found, 1 if statistics.median(found) >= 3 else 2)
 
 
-def middle(runs, key, digits):
-    found = [run[key] for run in runs if key in run]
+def middle(runs, key, digits, per=None):
+    found = [run[key] / (run[per] if per else 1) for run in runs if key in run]
     return f"{statistics.median(found):,.{digits}f}" if found else "–"
 
 

@@ -1,182 +1,191 @@
-"""What is asked of each subject, and one measured run of it."""
+"""What is asked of each subject: names, numbers, and which of the issue's aims they answer."""
 
-import json
-import subprocess
-import time
+import dataclasses
 
-from lockstep import connected
-from machine import LOAD_CORE, Window, anonymous_memory, pinned
+from subjects import PAIR, PEERS, PROTOTYPE, RATEL
 
-STREAM = "/v1/chat/completions?size=290&"
-MOST_STREAMS = 2000
-PAIRS = {"ratel serve (attested)", "ratel connect + serve"}
+PATH = "/v1/chat/completions?size=290&"
+SPEAKS_HTTP2 = ["haproxy", "nginx", "envoy"]
+TWO_RATELS = ["ratel serve", "ratel attested"]
+DIRECT = "direct"
+# The seed's day on one machine: 217 requests a second of 6,000-token prompts, at 4.3 bytes a token,
+# each answered by 400 tokens at 50 a second: 86,800 events a second, on 1,736 streams.
+REQUESTS, PROMPT, ANSWER, PACE = 217, 26_000, 400, 50
+PORTIONS = ("item1", "item2", "item3", "item4", "item5", "item6", "item7", "curve")
 
 
+@dataclasses.dataclass(frozen=True)
 class Workload:
-    """Arguments of the load tool; `unit` is what its CPU figure is per."""
+    """Numbers for the load client; `kind` says what its figure is per."""
 
-    def __init__(self, kind, arguments, streams=0, rate=0):
-        self.kind, self.arguments, self.streams, self.rate = kind, arguments, streams, rate
+    kind: str
+    portion: str
+    subjects: tuple
+    connections: int = 1
+    # Of each connection, in HTTP/2; elsewhere each stream has a connection of its own.
+    streams: int = 1
+    rate: int = 0
+    # Tokens that the backend writes at once; `rate` stays that of tokens.
+    batch: int = 1
+    is_http2: bool = False
+    is_unix: bool = False
+    window: float = 3
+    warm: float = 1
+    arguments: tuple = ()
+    # Whether the exchange is left out, or its question for Evidence.
+    exchange: str = "whole"
 
-    def applies(self, subject):
-        """Without a proxy there is no CPU to charge; behind `connect` no caller handshakes, and
-        opening thousands of attested connections gently takes longer than the measurement."""
-        if subject == "direct":
-            return self.kind == "stream"
-        if subject in PAIRS:
-            return self.kind != "handshake" and self.streams < MOST_STREAMS
-        return True
+    @property
+    def all_streams(self):
+        return self.connections * self.streams
+
+    @property
+    def path(self):
+        """The target that the backend understands."""
+        return f"{PATH}rate={self.rate // self.batch}&batch={self.batch}"
+
+    def seconds(self, subject):
+        """About how long one run takes, starting and opening included."""
+        is_attested = subject in ("ratel attested", PAIR)
+        connections = self.connections if self.is_http2 else self.all_streams
+        opening = connections / (250 if is_attested else 1500)
+        measured = 0.4 + self.warm + self.window
+        if self.kind == "idle":
+            return 9 + connections / (160 if is_attested else 400)
+        if self.kind == "download":
+            return 2
+        if self.kind == "ceiling":
+            return 8 * measured
+        if subject == PAIR:
+            opening = 3.5 + self.all_streams // 100
+        return measured + opening
 
 
-def workloads(quick):
-    window, warm = (1, 0.3) if quick else (3, 1)
-    times = ["-d", window, "-w", warm]
+def workloads(options):
+    """Name → workload, in the order in which they are run."""
+    quick = options.quick
+    span = {"window": 1, "warm": 0.3} if quick else {"window": 3, "warm": 1}
+    every = (DIRECT, *PEERS, *RATEL)
+    on_unix = (DIRECT, "haproxy", "nginx", "hitch", "envoy", *TWO_RATELS)
 
-    def streams(count, rate):
-        path = f"{STREAM}rate={rate}"
-        return Workload("stream", ["-C", count, "-r", path, *times], count, rate)
+    def streams(count, rate, portion, subjects=every, **more):
+        return Workload("stream", portion, subjects, count, 1, rate, **span, **more)
 
-    counts = [16, 500] if quick else [16, 64, 250, 1000, MOST_STREAMS]
+    def http2(connections, each, rate, portion, subjects, **more):
+        return Workload("stream", portion, subjects, connections, each, rate, is_http2=True,
+                        **span, **more)
+
+    in_front = (DIRECT, *SPEAKS_HTTP2, *RATEL)
+    many = 500 if quick else 2000
+    found = {
+        "256x50": streams(256, 50, "item1"),
+        f"{many}x20": streams(many, 20, "item1", without(every, "stunnel", PAIR)),
+        "256x50-unix": streams(256, 50, "item1", on_unix, is_unix=True),
+        f"{many}x20-unix": streams(many, 20, "item1", on_unix, is_unix=True),
+        f"{many}x50": streams(many, 50, "item1", without(every, "stunnel", PAIR)),
+        # Item 2's other half: what 2,000 connections cost haproxy.
+        f"{many}x50-unix": streams(many, 50, "item2", on_unix, is_unix=True),
+        "h2-8x32x50": http2(8, 32, 50, "item2", in_front),
+        f"h2-8x{many // 8}x50-unix": http2(
+            8, many // 8, 50, "item2", (*in_front, PROTOTYPE), is_unix=True),
+        f"h2-8x{many // 8}x50-unix-batch10": http2(
+            8, many // 8, 50, "item2", (*in_front, PROTOTYPE), is_unix=True, batch=10),
+    }
+    found |= daily(options) | unpaced(quick, every, span) | handshakes(quick) | idle(quick)
+    found |= neighbours(quick)
+    return quickened(found) if quick else found | curve(streams, http2)
+
+
+def quickened(found):
+    """Without what a look at whether it works can spare."""
+    spared = {"500x20-unix", "500x50", "unpaced", "handshakes-resumed", "h2-idle"}
+    return {name: dataclasses.replace(
+        load, subjects=without(load.subjects, "hitch", "envoy", "stunnel"))
+        for name, load in found.items() if name not in spared}
+
+
+def daily(options):
+    """Item 3: 8 connections hold up to 2,048 streams.
+
+    Without a proxy the load's core alone would be full of it, so that there is no such run.
+    """
+    seconds = options.daily
+    load = Workload(
+        "daily", "item3", ("haproxy", "ratel attested"), 8, 256, PACE, is_http2=True,
+        is_unix=True, window=seconds, warm=ANSWER / PACE + 1,
+        arguments=("-q", REQUESTS, "-b", PROMPT, "-n", ANSWER))
+    ceiling = Workload(
+        "ceiling", "item3", ("ratel attested",), 8, 250, PACE, is_http2=True, is_unix=True,
+        window=2 if options.quick else 5)
+    found = {"daily": load, "ceiling": ceiling}
+    if not options.quick:
+        found["ceiling-batch10"] = dataclasses.replace(ceiling, batch=10)
+    return found
+
+
+def unpaced(quick, every, span):
+    """Item 4: what is moved when nothing waits for a clock."""
     size = 2**28 if quick else 2**30
-    idle = 1000 if quick else 5000
+    load = Workload("stream", "item4", without(every, "stunnel", PAIR), 64, 1, 0, **span)
+    batched = dataclasses.replace(load, batch=44)
     return {
-        "256 × 50/s": streams(256, 50),
-        **{f"{count} × 20/s": streams(count, 20) for count in counts},
-        "download": Workload("download", ["-m", "dl", "-C", 1, "-d", 25, "-r", f"/bytes/{size}"]),
-        "handshakes": Workload(
-            "handshake", ["-m", "hs", "-C", 8, "-d", window, "-w", 0.3]),
-        "idle": Workload("idle", ["-m", "idle", "-C", idle, "-w", warm]),
+        "unpaced": load,
+        "unpaced-batch44": batched,
+        "h2-unpaced-batch44": dataclasses.replace(
+            batched, connections=8, streams=8, is_http2=True,
+            subjects=(*SPEAKS_HTTP2, *TWO_RATELS)),
+        "download": Workload(
+            "download", "item4", without(every, DIRECT, PAIR), window=25, warm=0,
+            arguments=("-n", size, "-r", f"/bytes/{size}")),
     }
 
 
-def measure(subjects, name, workload, tools, backend):
-    """One run against a fresh subject: what the load tool says, and what the machine did else."""
-    backend.move(LOAD_CORE)
-    with subjects.running(name, backend.port) as running:
-        backend.move(running.load_core)
-        # Idle memory is that of connections, not of what the first of them makes for all.
-        if workload.kind in ("stream", "idle"):
-            check_bytes(running)
-        if name in PAIRS and workload.kind == "stream":
-            warm_up(running, workload.streams)
-        window = Window([backend.pid, *running.charged, *running.beside])
-        if name in PAIRS and workload.kind == "idle":
-            figures = idle_attested(running)
-        else:
-            figures = loaded(running, workload, tools, backend)
-        machine = window.close()
-    return {**figures, "other": round(machine["other"], 3), "steal": round(machine["steal"], 3),
-            "charged": [round(value, 3) for value in machine["own"][1:1 + len(running.charged)]]}
+def handshakes(quick):
+    """Item 5: the last three are the steps from TLS to a whole exchange, on one server."""
+    load = Workload("handshake", "item5", (*PEERS, "ratel serve"), 8, warm=0.3,
+                    window=1 if quick else 3)
+    attested = dataclasses.replace(load, subjects=("ratel attested",))
+    return {
+        "handshakes": load,
+        "handshakes-resumed": dataclasses.replace(
+            load, kind="resumed", subjects=tuple(PEERS)),
+        "handshakes-tls": dataclasses.replace(attested, exchange="none"),
+        "handshakes-exchange": dataclasses.replace(attested, exchange="nothing asked"),
+        "handshakes-attested": attested,
+    }
 
 
-def loaded(running, workload, tools, backend):
-    command = [tools / "tokcli", "-p", running.port, "-c", running.load_core, "-B", backend.pid,
-               *workload.arguments]
-    if running.charged:
-        command += ["-P", ",".join(map(str, running.charged))]
-    if running.plain:
-        command.append("-t")
-    return parsed(subprocess.run(pinned(running.load_core, command), capture_output=True,
-                                 text=True, timeout=120))
+def idle(quick):
+    """Item 6: as many, then as many more that come in place of those that go."""
+    count = 1000 if quick else 10_000
+    load = Workload("idle", "item6", ("haproxy", "nginx", *TWO_RATELS), count, warm=1, window=0,
+                    arguments=("-x", count))
+    return {"idle": load, "h2-idle": dataclasses.replace(load, is_http2=True)}
 
 
-def idle_attested(running, count=1000):
-    """Memory of as many callers, each with an attested connection, whose streams have ended.
-
-    Callers that ask in turn would share the connections behind them.
-    """
-    before, after = anonymous_memory(running.charged), []
-    warm_up(running, count, lambda: after.append(anonymous_memory(running.charged)))
-    return {"conns": count, "kb_per_conn": (after[0] - before) / count}
-
-
-def warm_up(running, streams, when_idle=lambda: None):
-    """Opens the pair's inner connections before it is measured, a hundred at a time.
-
-    An endpoint lets at most 192 connections of one address wait for Evidence, and refuses the
-    next: a caller that begins with a thousand streams at once is to be told so.
-    """
-    seconds = 2 + streams // 100
-    for _ in range(4):
-        began = time.monotonic()
-        held = []
-        try:
-            while len(held) < streams:
-                held += opened(running, min(100, streams - len(held)), seconds)
-            # Where the first ended before the last began, they shared a connection: once more.
-            is_enough = time.monotonic() - began < seconds
-            for caller in held:
-                to_the_end(caller)
-            if is_enough:
-                return when_idle()
-        finally:
-            for caller in held:
-                caller.close()
-    raise AssertionError(f"{streams} streams could not be opened within {seconds} s")
+def neighbours(quick):
+    """Item 7: one set of streams, calm and then beside what disturbs them."""
+    calm = Workload("stream", "item7", ("ratel attested",), 8, 32, 50, is_http2=True, is_unix=True,
+                    window=2 if quick else 5)
+    return {
+        "calm": calm,
+        "slow-reader": dataclasses.replace(calm, arguments=("-l", 1)),
+        "stalled-backend": dataclasses.replace(calm, kind="stalled", arguments=("-s", 4, "-k")),
+        "reset-storm": dataclasses.replace(calm, arguments=("-X", 1000)),
+        "header-trickle": dataclasses.replace(calm, arguments=("-T", 2**20)),
+    }
 
 
-def opened(running, count, seconds, rate=5):
-    """Streams that have begun to answer, and last as long."""
-    callers = [connected(running.port, plain=True) for _ in range(count)]
-    for caller in callers:
-        caller.sendall(stream_request(rate, rate * seconds))
-    for caller in callers:
-        answer = caller.recv(4096)
-        assert b" 200 " in answer[:16], f"the warm-up got {answer!r}"
-    return callers
+def curve(streams, http2):
+    """Cost against the number of streams, for the picture; 2,000 is measured above."""
+    subjects = ("haproxy", "nginx", "envoy", *TWO_RATELS)
+    found = {f"{count}x20": streams(count, 20, "curve", (DIRECT, *subjects))
+             for count in (16, 64, 250, 1000)}
+    for each in (2, 8, 32, 125, 250):
+        found[f"h2-8x{each}x20"] = http2(
+            8, each, 20, "curve", (DIRECT, *subjects, PROTOTYPE))
+    return found
 
 
-def stream_request(rate, tokens):
-    return (f"POST {STREAM}rate={rate}&n={tokens} HTTP/1.1\r\nHost: h\r\n"
-            "Content-Length: 2\r\n\r\n{}").encode()
-
-
-def to_the_end(connection):
-    received = b""
-    while not received.endswith(b"\r\n0\r\n\r\n"):
-        piece = connection.recv(65536)
-        assert piece, f"the stream ended early: {received[-200:]}"
-        received += piece
-    return received
-
-
-def parsed(done):
-    """The figures of the load tool, or why there are none."""
-    try:
-        figures = json.loads(done.stdout.strip().splitlines()[-1])
-    except (IndexError, ValueError):
-        return {"failure": (done.stdout[-200:] + done.stderr[-300:]).strip() or "said nothing"}
-    if figures.get("err"):
-        figures["failure"] = f"{figures['err']} errors: {done.stderr.strip()[-300:]}"
-    if figures.get("reads_per_s"):
-        figures["tokens_per_record"] = figures["tok_s"] / figures["reads_per_s"]
-    return figures
-
-
-def check_bytes(running, tokens=300):
-    """Every token arrives, once, whole and in order, framed as chunks that end: or an error."""
-    with connected(running.port, running.plain) as connection:
-        connection.sendall(stream_request(0, tokens))
-        received = to_the_end(connection)
-    body = chunks(received.split(b"\r\n\r\n", 1)[1])
-    events = body.split(b"\n\n")
-    assert events[tokens:] == [b"data: [DONE]", b""], events[-3:]
-    times = [event[event.index(b"@") + 1:][:16] for event in events[:tokens]]
-    # But for the time at which it was sent, each is like the first.
-    bare = {event.replace(b"@" + when, b"@") for event, when in zip(events, times)}
-    assert len(bare) == 1 and times == sorted(times), "tokens were changed or reordered"
-    json.loads(bare.pop().removeprefix(b"data: "))
-
-
-def chunks(data):
-    """The body that chunks carry."""
-    body = b""
-    while True:
-        size, data = data.split(b"\r\n", 1)
-        length = int(size, 16)
-        body += data[:length]
-        assert data[length:length + 2] == b"\r\n"
-        data = data[length + 2:]
-        if not length:
-            assert not data, data[:100]
-            return body
+def without(subjects, *names):
+    return tuple(name for name in subjects if name not in names)
