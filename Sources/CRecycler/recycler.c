@@ -1,37 +1,42 @@
 #include "recycler.h"
 
+#include <malloc.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-
-// A block's class and capacity stand before it; 16 bytes keep malloc's alignment.
-struct header {
-    uint64_t capacity;
-    uint32_t class;
-    uint32_t unused;
-};
 
 struct link {
     struct link *next;
 };
 
-// Classes: 64, 128 … 512 bytes for packet bookkeeping and cipher states, and one for the record
-// buffers (OpenSSL 3.0 asks for 16,5xx to 17,xxx bytes a direction). Anything else is the heap's.
-enum { SMALL_CLASSES = 4, RECORD_CLASS = 4, CLASSES = 5, NO_CLASS = 255 };
-static const size_t capacities[CLASSES] = {64, 128, 256, 512, 20480};
+// Classes are those of glibc's heap, 24, 40, 56 … 520 usable bytes, for packet bookkeeping, cipher
+// states and queued frames, so that a block is never larger than the heap would make it and needs
+// no head of its own: the heap knows its size. One more is for the record buffers (OpenSSL 3.0 asks
+// for 16,5xx to 17,xxx bytes a direction). Anything else is the heap's.
+enum { SMALLEST = 24, STEP = 16, SMALL_CLASSES = 32, LARGEST = SMALLEST + STEP * (SMALL_CLASSES - 1) };
+enum { RECORD_CLASS = SMALL_CLASSES, CLASSES, NO_CLASS = 255 };
+enum { RECORD_LEAST = 16000, RECORD_CAPACITY = 20480, RECORD_MOST = 20992 };
 
-// The most blocks that wait in each class and thread: 512 x (64+128+256+512) = 480 KiB of small
-// blocks and 64 x 20 KiB = 1.25 MiB of record buffers. A loop works on one session at a time, so
-// a steady state needs only a few of each.
-static const uint32_t limits[CLASSES] = {512, 512, 512, 512, 64};
+// The most blocks that wait in each class and thread: 64 of each small one, 64 x 8.7 KB = 544 KiB,
+// and 64 x 20 KiB = 1.25 MiB of record buffers. A loop works on one session at a time, so a steady
+// state needs only a few of each.
+static const uint32_t limit = 64;
 
 static _Thread_local struct link *waiting[CLASSES];
 static _Thread_local uint32_t counts[CLASSES];
 
 static uint32_t class_of(size_t size) {
-    for (uint32_t c = 0; c < SMALL_CLASSES; c++)
-        if (size <= capacities[c]) return c;
-    if (size > 16000 && size <= capacities[RECORD_CLASS]) return RECORD_CLASS;
+    if (size <= SMALLEST) return 0;
+    if (size <= LARGEST) return (uint32_t)((size - SMALLEST + STEP - 1) / STEP);
+    if (size > RECORD_LEAST && size <= RECORD_CAPACITY) return RECORD_CLASS;
+    return NO_CLASS;
+}
+
+// The class of a block that was allocated here, from what the heap gave for it.
+static uint32_t class_of_block(size_t usable) {
+    if (usable >= SMALLEST && usable <= LARGEST && (usable - SMALLEST) % STEP == 0)
+        return (uint32_t)((usable - SMALLEST) / STEP);
+    if (usable >= RECORD_CAPACITY && usable < RECORD_MOST) return RECORD_CLASS;
     return NO_CLASS;
 }
 
@@ -44,32 +49,28 @@ static uint32_t class_of(size_t size) {
 void *ratel_recycler_allocate(size_t size, const char *file, int line) {
     (void)file;
     (void)line;
+#ifdef RATEL_NO_RECYCLING
+    return malloc(size);
+#else
     uint32_t class = class_of(size);
-#ifndef RATEL_NO_RECYCLING
-    if (class != NO_CLASS && waiting[class]) {
+    if (class == NO_CLASS) return malloc(size);
+    if (waiting[class]) {
         struct link *block = waiting[class];
         waiting[class] = block->next;
         counts[class]--;
         return block;
     }
+    return malloc(class == RECORD_CLASS ? RECORD_CAPACITY : SMALLEST + STEP * (size_t)class);
 #endif
-    size_t capacity = class == NO_CLASS ? size : capacities[class];
-    if (capacity > SIZE_MAX - sizeof(struct header)) return NULL;
-    struct header *header = malloc(sizeof(struct header) + capacity);
-    if (!header) return NULL;
-    header->capacity = capacity;
-    header->class = class;
-    return header + 1;
 }
 
 void ratel_recycler_free(void *block, const char *file, int line) {
     (void)file;
     (void)line;
     if (!block) return;
-    struct header *header = (struct header *)block - 1;
 #ifndef RATEL_NO_RECYCLING
-    uint32_t class = header->class;
-    if (class != NO_CLASS && counts[class] < limits[class]) {
+    uint32_t class = class_of_block(malloc_usable_size(block));
+    if (class != NO_CLASS && counts[class] < limit) {
         struct link *link = block;
         link->next = waiting[class];
         waiting[class] = link;
@@ -77,7 +78,7 @@ void ratel_recycler_free(void *block, const char *file, int line) {
         return;
     }
 #endif
-    free(header);
+    free(block);
 }
 
 void *ratel_recycler_reallocate(void *block, size_t size, const char *file, int line) {
@@ -86,11 +87,11 @@ void *ratel_recycler_reallocate(void *block, size_t size, const char *file, int 
         ratel_recycler_free(block, file, line);
         return NULL;
     }
-    struct header *header = (struct header *)block - 1;
-    if (size <= header->capacity) return block;
+    size_t usable = malloc_usable_size(block);
+    if (size <= usable) return block;
     void *larger = ratel_recycler_allocate(size, file, line);
     if (!larger) return NULL;
-    memcpy(larger, block, header->capacity);
+    memcpy(larger, block, usable);
     ratel_recycler_free(block, file, line);
     return larger;
 }
@@ -100,7 +101,7 @@ void ratel_recycler_drain(void) {
         while (waiting[c]) {
             struct link *block = waiting[c];
             waiting[c] = block->next;
-            free((struct header *)block - 1);
+            free(block);
         }
         counts[c] = 0;
     }
