@@ -6,8 +6,8 @@ protocol Operation: AnyObject {
     var status: any OperationStatus { get }
     /// The attested sides of now: their keys rotate and their Evidence is watched.
     var channels: [Channel] { get }
-    /// Connections that were accepted and are gone.
-    var closedConnections: Int { get }
+    /// Connections accepted and connections ended, together.
+    var connectionChanges: Int { get }
     /// Whose addresses are told at the start, by name.
     var addresses: [(name: String, address: Address)] { get }
     /// Listens, and begins what runs on the main loop.

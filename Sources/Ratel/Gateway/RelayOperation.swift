@@ -47,8 +47,8 @@ final class RelayOperation: Operation {
 
     var addresses: [(name: String, address: Address)] { [("address", gateway.address)] }
 
-    var closedConnections: Int {
-        gateway.metrics.reduce(0) { $0 + $1.accepted.now - $1.openConnections.now }
+    var connectionChanges: Int {
+        gateway.metrics.reduce(0) { $0 + 2 * $1.accepted.now - $1.openConnections.now }
     }
 
     func start(on loop: EventLoop) throws(ConfigurationError) {

@@ -176,16 +176,18 @@ final class ServiceRuntime {
 
     /// glibc keeps what handshakes freed; after a storm of connections it is given back.
     ///
-    /// Only then: trimming stops every thread that allocates for some milliseconds. 1,000
+    /// After it only: trimming stops every thread that allocates for some milliseconds. 1,000
     /// handshakes leave some 50 MiB at most.
     private func trimHeap() {
-        var trimmed = 0
+        var (trimmed, last) = (0, 0)
         every(1_000) { [unowned self] in
-            let closed = self.operation.closedConnections
+            let changes = self.operation.connectionChanges
             // Those of listeners that are gone count no more.
-            trimmed = min(trimmed, closed)
-            guard closed - trimmed >= 1_000 else { return }
-            trimmed = closed
+            trimmed = min(trimmed, changes)
+            let isCalm = changes - last < 100
+            last = changes
+            guard isCalm, changes - trimmed >= 1_000 else { return }
+            trimmed = changes
             System.trimHeap()
         }
     }

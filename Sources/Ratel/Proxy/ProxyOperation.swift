@@ -63,10 +63,10 @@ final class ProxyOperation: Operation, Sendable {
     var status: any OperationStatus { proxyStatus }
     var channels: [Channel] { state.withLock { $0.plan.channels } }
 
-    var closedConnections: Int {
+    var connectionChanges: Int {
         let gateways = state.withLock { Array($0.gateways.values) }
         return gateways.flatMap(\.metrics)
-            .reduce(0) { $0 + $1.accepted.now - $1.openConnections.now }
+            .reduce(0) { $0 + 2 * $1.accepted.now - $1.openConnections.now }
     }
 
     var addresses: [(name: String, address: Address)] {
