@@ -23,34 +23,36 @@ final class Conversation {
         case closed
     }
 
+    // First what a token touches, side by side: with thousands of streams each line of memory is
+    // read from afar.
     let caller: CallerSide
+    let metrics: StreamMetrics
+    /// The loop's time when a byte last moved.
+    var lastProgress: UInt64
+    var answer = AnswerProgress()
+    /// Bytes of the upstream that are not used yet: a partial head, or a body that waits.
+    var answerHeld: Buffer?
+    /// `upstream`, uncounted: that keeps it alive.
+    private(set) var lent: LentUpstream?
+    var stage = Stage.head
+
     let handler: any RequestHandler
     var budgets: Budgets
     let limits: HTTPLimits
-    let metrics: StreamMetrics
-
-    var stage = Stage.head
     var upstream: UpstreamSide? {
         didSet { lent = upstream.map { LentUpstream($0) } }
     }
-    /// The same, uncounted: `upstream` keeps it alive.
-    private(set) var lent: LentUpstream?
     /// Where the present request goes, for a second try.
     var lastPool: UpstreamPool?
     var request = RequestProgress()
     var inspection: BodyInspection?
-    var answer = AnswerProgress()
     /// Bytes of the caller that are not used yet: a partial head, or a body that waits.
     var held: Buffer?
-    /// Bytes of the upstream that are not used yet: a partial head, or a body that waits.
-    var answerHeld: Buffer?
     var isDraining = false
     /// No request follows the present one.
     var closesSoon: Bool { isDraining || caller.remainingLife == 0 }
     /// The caller closed its sending side; the answer still goes out.
     var clientEnded = false
-    /// The loop's time when a byte last moved.
-    var lastProgress: UInt64
     private var timer: LoopTimer?
     private var isAdvancing = false
 

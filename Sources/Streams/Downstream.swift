@@ -14,7 +14,10 @@ public final class Downstream: Link {
     /// Whether the proxy before has said who connected.
     public private(set) var isAnnounced = false
     /// Why this connection is refused, when it was opened only to hear so.
-    public private(set) var refusal: Failure?
+    public private(set) var refusal: Failure? {
+        get { trouble?.refusal }
+        set { inTrouble.refusal = newValue }
+    }
     /// What the service knows of the admitted peer, for its handlers and logs.
     public var peer: AnyObject?
 
@@ -29,7 +32,23 @@ public final class Downstream: Link {
     }
     private var shared: Borrowed<HTTP2Connection>?
     private var opening: LoopTimer?
-    private var broken: LinkError?
+    private var broken: LinkError? {
+        get { trouble?.broken }
+        set { inTrouble.broken = newValue }
+    }
+    /// Apart, since most connections never have any, and idle ones are counted by their size.
+    private var trouble: Trouble?
+
+    private final class Trouble {
+        var refusal: Failure?
+        var broken: LinkError?
+    }
+
+    private var inTrouble: Trouble {
+        let own = trouble ?? Trouble()
+        trouble = own
+        return own
+    }
 
     init(listener: StreamListener) {
         self.listener = listener

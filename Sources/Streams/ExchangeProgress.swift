@@ -46,22 +46,22 @@ struct RequestProgress {
 
 /// How far one answer is.
 struct AnswerProgress {
-    var status = 0
     var isHeadSent = false
-    var body = BodyReader(.none)
     /// The caller speaks HTTP/1.0 and cannot read chunks, or HTTP/2 and has no use for them.
     var dechunks = false
-    /// Field lines behind a body that was taken out of its chunks.
-    var trailers: [UInt8] = []
-    /// The connection to the caller ends after this answer.
-    var closes = false
     /// The upstream may carry another request after this answer.
     var isUpstreamReusable = true
+    /// The connection to the caller ends after this answer.
+    var closes = false
     /// The upstream has ended; what is held is all there is.
     var isUpstreamEnded = false
     /// Of the present read, bytes are left that did not fit behind the head.
     var hasMore = false
     var bytes: UInt64 = 0
+    var body = BodyReader(.none)
+    var status = 0
+    /// Field lines behind a body that was taken out of its chunks.
+    var trailers: [UInt8] = []
     var firstByte: UInt64?
 }
 

@@ -19,16 +19,15 @@ public final class Upstream: Link {
     private var borrowed: Borrowed<HTTP2Upstream>?
     private var timer: LoopTimer?
     private var remaining: [Address]
-    private let target: UpstreamTarget
     /// Whether this link's reads tell how the backend sends.
     private var isTried = false
     private var trial = Acknowledging.Trial()
 
+    private var target: UpstreamTarget { pool.with { $0.target } }
     var budgets: Budgets { target.budgets }
 
-    init(pool: UpstreamPool, target: UpstreamTarget, addresses: [Address]) {
+    init(pool: UpstreamPool, addresses: [Address]) {
         self.pool = Borrowed(pool)
-        self.target = target
         remaining = addresses
         super.init(on: pool.loop, kind: addresses[0])
     }

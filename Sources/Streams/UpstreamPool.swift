@@ -124,7 +124,7 @@ public final class UpstreamPool {
             return didNotOpen(.refused(.saturated), conversation)
         }
         metrics.upstreamConnects.add(1)
-        let link = Upstream(pool: self, target: target, addresses: addresses)
+        let link = Upstream(pool: self, addresses: addresses)
         all[ObjectIdentifier(link)] = link
         conversation.upstreamWasChosen(.connection(link))
         link.start(for: conversation)
