@@ -12,6 +12,7 @@ import json
 import mmap
 import os
 import socket
+import ssl
 import struct
 import subprocess
 import sys
@@ -142,9 +143,29 @@ def main():
             for process in processes:
                 process.process.terminate()
                 process.process.wait()
+        failures += over_tls(ratel, directory, library, backend)
         failures += through_proxy(ratel, directory, library, backend)
-    print(f"{8 - failures} passed, {failures} failed")
+    print(f"{10 - failures} passed, {failures} failed")
     return 1 if failures else 0
+
+
+def over_tls(ratel, directory, library, backend):
+    """`serve` before a caller of HTTP/1.1: `connect` speaks HTTP/2."""
+    port, policy = free_port(), os.path.join(directory, "anonymous.yaml")
+    with open(policy, "w") as file:
+        file.write("version: 1\npeers: anonymous\n")
+    process = Counted(
+        [ratel, "serve", "--listen", f"127.0.0.1:{port}", "--admin", "off", "--policy", policy,
+         "--backend", f"http://127.0.0.1:{backend.getsockname()[1]}", "--attester", "none",
+         "--workers", "1"], directory, "serve over HTTP1", library)
+    try:
+        wait_for(port)
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        return relay(port, backend, [process], context.wrap_socket)
+    finally:
+        process.process.terminate()
+        process.process.wait()
 
 
 def through_proxy(ratel, directory, library, backend):
@@ -172,9 +193,9 @@ def through_proxy(ratel, directory, library, backend):
     return failures
 
 
-def relay(port, backend, processes):
+def relay(port, backend, processes, protect=lambda caller: caller):
     """One request and its answer through `processes`, an event at a time; counts failures."""
-    caller = socket.create_connection(("127.0.0.1", port))
+    caller = protect(socket.create_connection(("127.0.0.1", port)))
     caller.sendall(
         b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\n"
         b"Transfer-Encoding: chunked\r\n\r\n")
