@@ -13,7 +13,8 @@ struct link {
 // states and queued frames, so that a block is never larger than the heap would make it and needs
 // no head of its own: the heap knows its size. One more is for the record buffers (OpenSSL 3.0 asks
 // for 16,5xx to 17,xxx bytes a direction). Anything else is the heap's.
-enum { SMALLEST = 24, STEP = 16, SMALL_CLASSES = 32, LARGEST = SMALLEST + STEP * (SMALL_CLASSES - 1) };
+enum { SMALLEST = 24, STEP = 16, SMALL_CLASSES = 32 };
+enum { LARGEST = SMALLEST + STEP * (SMALL_CLASSES - 1) };
 enum { RECORD_CLASS = SMALL_CLASSES, CLASSES, NO_CLASS = 255 };
 enum { RECORD_LEAST = 16000, RECORD_CAPACITY = 20480, RECORD_MOST = 20992 };
 
