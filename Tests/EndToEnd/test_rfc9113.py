@@ -217,6 +217,7 @@ def test_10_5_a_block_beyond_the_limit_is_ended(context):
     """In few frames, so that it is its bytes that count."""
     with serving(context) as port, RawH2(port) as client:
         client.send(HEADERS, END_STREAM, 1, client.block(REQUEST))
-        for index in range(6):
-            client.send(CONTINUATION, END_HEADERS if index == 5 else 0, 1, b"\0\x01a\x01b" * 3200)
-        assert client.outcome() == (CONNECTION, CALM)
+        for index in range(8):
+            client.send(CONTINUATION, END_HEADERS if index == 7 else 0, 1, b"\0\x01a\x01b" * 3200)
+        ended = client.outcome()
+        assert ended == (CONNECTION, CALM), ended
