@@ -197,6 +197,11 @@ open class HTTP2Session {
         case .goAway: didReceiveGoAway()
         case .headers, .data, .continuation, .other: break
         }
+        if kind == .headers, !isHead, incoming.isTooLarge {
+            // A part of them must not pass for the whole.
+            incoming = HTTP2Head()
+            return reset(stream: stream, code: HTTP2Error.enhanceYourCalm)
+        }
         if endsStream {
             didReceiveEnd(
                 stream: stream, trailers: kind == .headers && !isHead ? incoming.trailers : [])
