@@ -64,7 +64,11 @@ final class HTTP2Upstream: HTTP2Carrier {
     }
 
     override func didReceiveHead(_ head: HTTP2Head, stream id: Int32, hasBody: Bool) {
-        guard !head.isTooLarge else { return reset(stream: id, code: HTTP2Error.cancel) }
+        guard !head.isTooLarge else {
+            let most = "a header list of at most \(limits.maximumHeaderList) bytes"
+            streams[id]?.refuse(.badAnswer(most, "more"))
+            return
+        }
         streams[id]?.receiveHead(head, hasBody: hasBody)
     }
 
