@@ -32,7 +32,7 @@ enum CallerSide {
     var isWriting: Bool {
         switch self {
         case .connection(let link): link.with { $0.isWriting }
-        case .stream(let stream): stream.with { !$0.isWritable }
+        case .stream(let stream): stream.with { $0.hasUnsent }
         }
     }
 

@@ -80,6 +80,11 @@ extension Conversation {
         guard head.status != 101 else {
             return fail(.badAnswer("no protocol switch", "101 Switching Protocols"))
         }
+        answer.interims += 1
+        guard answer.interims <= AnswerProgress.maximumInterims else {
+            return fail(
+                .badAnswer("at most \(AnswerProgress.maximumInterims) interim answers", "more"))
+        }
         // RFC 9110 section 15.2: never to an HTTP/1.0 client.
         guard request.clientMinorVersion == 1 else { return }
         caller.sendHead(Forwarding.response(head, Forwarding.ResponseOptions()), hasBody: true)
@@ -188,12 +193,15 @@ extension Conversation {
     }
 
     func upstreamDidBreak(_ error: LinkError, wasOpen: Bool) {
-        let wasReused = upstream?.isReused ?? false
+        let isLost = upstream?.isLost(by: error) ?? false
+        let isStream = upstream?.isStream ?? false
         upstream = nil
         guard stage == .connecting || stage == .exchanging else { return }
         metrics.upstreamFailures.add(1)
         guard !answer.isHeadSent else { return abort(.cutAnswer) }
-        if wasReused, wasOpen, request.isRepeatable, let pool = lastPool {
+        if isLost, wasOpen, request.isRepeatable, let pool = lastPool {
+            // One connection may carry it again and again, where idle ones of HTTP/1.1 run out.
+            request.isRepeated = isStream
             stage = .connecting
             return pool.acquire(for: self)
         }

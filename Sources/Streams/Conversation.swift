@@ -284,7 +284,8 @@ final class Conversation {
         case .exchanging where !request.isComplete && !answer.isHeadSent: fail(.slowBody)
         case .exchanging where !answer.isHeadSent: fail(.slowUpstream(budgets.firstByte))
         case .exchanging: abort(.stalled(budgets.gap))
-        case .closing: caller.end(nil)
+        // A reader that took nothing for long gets no more: its stream would keep its buffers.
+        case .closing: caller.end(caller.isWriting ? .socket(.timedOut) : nil)
         case .connecting, .closed: break
         }
     }

@@ -24,6 +24,8 @@ struct RequestProgress {
     var started: UInt64 = 0
     var bytes: UInt64 = 0
     var isCounted = false
+    /// It was sent on a second stream, and is not sent on a third.
+    var isRepeated = false
 
     init() {}
 
@@ -40,7 +42,8 @@ struct RequestProgress {
     /// Sending it twice has the effect of sending it once (RFC 9110 section 9.2.2), and nothing of
     /// a body is gone.
     var isRepeatable: Bool {
-        bytes == 0 && isComplete && (method == "GET" || method == "HEAD" || method == "OPTIONS")
+        bytes == 0 && isComplete && !isRepeated
+            && (method == "GET" || method == "HEAD" || method == "OPTIONS")
     }
 }
 
@@ -60,9 +63,15 @@ struct AnswerProgress {
     var bytes: UInt64 = 0
     var body = BodyReader(.none)
     var status = 0
+    /// Interim answers so far.
+    var interims = 0
     /// Field lines behind a body that was taken out of its chunks.
     var trailers: [UInt8] = []
     var firstByte: UInt64?
+
+    /// Heads have no flow control, and a caller may not read: a 102 every 6 s of the 10 minutes
+    /// that an answer may take to begin.
+    static let maximumInterims = 100
 }
 
 extension BodyReader {

@@ -20,6 +20,8 @@ class HTTP2Carrier: HTTP2Session {
     private var timer: LoopTimer?
     private var lastHeard: UInt64 = 0
     private var isPinging = false
+    /// When the link last had room for a record.
+    private var lastTaken: UInt64 = 0
     /// Nothing more is taken from the peer.
     private var isFailed = false
     private var hasEnded = false
@@ -79,6 +81,7 @@ class HTTP2Carrier: HTTP2Session {
     final func begin() {
         flusher = Flusher(self)
         lastHeard = link.now
+        lastTaken = lastHeard
         timer = LoopTimer(on: link.loop) { [unowned self] in self.watchfulness() }
         watch()
         schedule()
@@ -149,6 +152,7 @@ class HTTP2Carrier: HTTP2Session {
     private final func flush(to link: Link) {
         guard !link.isClosing else { return }
         if hasTold { tellFlows() }
+        if link.isWritable { lastTaken = link.now }
         while !link.isClosing, link.isWritable, wantsToSend {
             guard let record = link.lendBuffer() else {
                 link.awaitWritability()
@@ -213,20 +217,23 @@ class HTTP2Carrier: HTTP2Session {
 
     /// Starts the budget of the present state anew.
     final func watch() {
-        timer?.start(after: isIdle ? idleBudget : budgets.ping)
+        timer?.start(after: isIdle ? idleBudget : min(budgets.ping, budgets.gap))
     }
 
     /// A link on which streams wait is asked for a sign of life when nothing came for long: who
     /// went without a word is noticed before the gap's budget ends each stream.
     private final func watchfulness() {
+        // Who says much and reads nothing keeps its streams' buffers, and its GOAWAY is not sent.
+        if !link.isWritable, now - lastTaken >= budgets.gap { return end(.socket(.timedOut)) }
         if isIdle {
             endIdle()
+            timer?.start(after: budgets.gap)
             return schedule()
         }
         let silence = now - lastHeard
         if isPinging { return end(.socket(.timedOut)) }
         guard silence >= budgets.ping else {
-            timer?.start(after: budgets.ping - silence)
+            timer?.start(after: min(budgets.ping - silence, budgets.gap))
             return
         }
         isPinging = true

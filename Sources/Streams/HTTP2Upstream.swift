@@ -27,8 +27,14 @@ final class HTTP2Upstream: HTTP2Carrier {
 
     /// Whether another conversation finds a place here.
     var hasRoom: Bool {
-        !isDraining && lent.with { $0.remainingLife > 0 } && allowsRequests
-            && streams.count < peerStreams
+        !isWornOut && streams.count < peerStreams
+    }
+
+    /// Whether nobody finds a place here again. Callers that leave by the hundred are not to end
+    /// the connection of those who stay, so another one takes the next.
+    private var isWornOut: Bool {
+        isDraining || !allowsRequests || !sparesEveryStream
+            || lent.with { $0.remainingLife == 0 }
     }
 
     /// Whether the peer has still to say how many it takes.
@@ -36,8 +42,7 @@ final class HTTP2Upstream: HTTP2Carrier {
 
     /// Whether nobody will find a place here again, and it goes with its last stream.
     func retireIfOver() {
-        guard !isDraining, !allowsRequests || lent.with({ $0.remainingLife == 0 }) else { return }
-        drain()
+        if isWornOut { drain() }
     }
 
     /// Opens a stream for the conversation, which is told at once.
@@ -64,7 +69,11 @@ final class HTTP2Upstream: HTTP2Carrier {
     }
 
     override func didReceiveHead(_ head: HTTP2Head, stream id: Int32, hasBody: Bool) {
-        guard !head.isTooLarge else { return reset(stream: id, code: HTTP2Error.cancel) }
+        guard !head.isTooLarge else {
+            let most = "a header list of at most \(limits.maximumHeaderList) bytes"
+            streams[id]?.refuse(.badAnswer(most, "more"))
+            return
+        }
         streams[id]?.receiveHead(head, hasBody: hasBody)
     }
 

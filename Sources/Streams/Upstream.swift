@@ -114,6 +114,8 @@ public final class Upstream: Link {
         close()
         carrier?.linkDidClose(nil)
         if isGivenUp { pool.with { $0.openingWasGivenUp() } }
+        // It may never have said how many it takes, and others wait for that.
+        if carrier != nil { pool.with { $0.serveWaiting() } }
     }
 
     public override func didClose() {

@@ -20,6 +20,14 @@ enum UpstreamSide {
         }
     }
 
+    /// Whether `error` may have met a request that nobody read: a connection that stood ended, or
+    /// the peer says so itself. What was refused for what it is would only be refused again.
+    func isLost(by error: LinkError) -> Bool {
+        guard case .refused = error else { return isReused }
+        if case .stream(let stream) = self { return isReused && stream.isUnread }
+        return false
+    }
+
     func pause() {
         switch self {
         case .connection(let link): link.pause()

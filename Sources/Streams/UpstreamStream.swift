@@ -11,6 +11,8 @@ final class UpstreamStream: HTTP2Flow {
     private var method = ""
     /// Whether the connection stood when this was opened.
     let isReused: Bool
+    /// The peer has said that it did nothing with the request (RFC 9113 section 8.7).
+    private(set) var isUnread = false
 
     init(on connection: HTTP2Upstream, for conversation: Conversation, isReused: Bool) {
         lent = Borrowed(connection)
@@ -52,6 +54,12 @@ final class UpstreamStream: HTTP2Flow {
         tell(.refused(.noBuffer))
     }
 
+    /// The answer is one that is not taken.
+    func refuse(_ failure: Failure) {
+        tell(.refused(failure))
+        lent.with { $0.cancel(self) }
+    }
+
     /// Detaches; a stream that is not over is of no use to anybody (RFC 9113 section 8.1).
     func discard() {
         conversation = nil
@@ -70,6 +78,7 @@ final class UpstreamStream: HTTP2Flow {
         markClosed()
         if code == HTTP2Error.noError, isInputEnded { return }
         dropBacklog()
+        isUnread = error == nil && code == HTTP2Error.refusedStream
         tell(error ?? .refused(.resetStream(code)))
     }
 

@@ -197,6 +197,15 @@ def test_malformed_response_heads(context):
         assert b'"error"' in got.body, name
 
 
+def test_interim_answers_have_a_limit(context):
+    """Heads have no flow control: a caller that does not read must not make this side keep them."""
+    early = response(start="HTTP/1.1 103 Early Hints")
+    got = respond(context, early * 100 + response("Content-Length: 2", body=b"ok"))
+    assert (got.status, got.body, got.interim) == (200, b"ok", [103] * 100), got.status
+    got = respond(context, early * 101 + response("Content-Length: 2", body=b"ok"))
+    assert got.status == 502 and b"interim" in got.body, (got.status, got.body)
+
+
 def test_malformed_response_bodies_are_never_whole(context):
     for name, body in BODIES.items():
         got = respond(context, CHUNKED + body)

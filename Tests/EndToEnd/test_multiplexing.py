@@ -115,6 +115,41 @@ def test_an_answer_that_is_cut_is_cut_for_its_caller_alone(context):
         assert got.complete and got.body == b"begunended"
 
 
+def test_an_answer_that_is_not_taken_is_asked_for_once(context):
+    """A head that HTTP/1.1 takes and HTTP/2's list does not: refused, and never sent for again."""
+    seen = []
+
+    def handler(connection):
+        while True:
+            seen.append(connection.request().target)
+            large = [f"X-{number}: {'v' * 150}" for number in range(90)]
+            connection.send(answer(b"", *(large if seen[-1] == "/large" else [])))
+
+    context.backend.handler = handler
+    # The connection has served, so that its end would be a reason to try again.
+    assert get(context.port).status == 200
+    got = get(context.port, "/large")
+    assert got.status == 502 and b"upstream.malformed" in got.body, (got.status, got.body)
+    assert get(context.port).status == 200 and seen == ["/", "/large", "/"], len(seen)
+
+
+def test_callers_that_leave_by_the_hundred_end_nobody_else(context):
+    """2,000 streams are cancelled as fast as they begin, twice what one connection allows."""
+    release, began = threading.Event(), []
+    context.backend.handler = held(release, began)
+    with Client(context.port) as stays:
+        stays.send(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+        wait_until(lambda: began, 10, "the answer that stays")
+        for _ in range(50):
+            with callers(context.port, 40) as leaving:
+                for client in leaving:
+                    line = client.line()
+                    assert line.startswith(b"HTTP/1.1 200"), line
+        release.set()
+        got = stays.answer()
+        assert got.complete and got.body == b"begunended"
+
+
 def test_a_slow_caller_stalls_nobody_else(context):
     """Its answer fills every window and buffer on the way; others' requests and answers pass."""
 

@@ -201,6 +201,23 @@ def test_10_5_1_a_header_list_beyond_the_limit_is_refused(context):
         assert fields[":status"] == "431" and b"http.head.too_large" in body, (fields, body)
         client.request(3)
         assert client.answer(3)[0][":status"] == "200"
+        # The field that is too long stands before those that make a head of it.
+        block = client.block([(":path", "/" + "a" * 17_000), *REQUEST[:-1]])
+        client.send(HEADERS, END_STREAM, 5, block[:16000])
+        client.send(CONTINUATION, END_HEADERS, 5, block[16000:])
+        assert client.answer(5)[0][":status"] == "431"
+
+
+def test_10_5_1_trailers_beyond_the_limit_are_not_cut_short(context):
+    """What is left of them must not pass for all of them."""
+    context.backend.handler = backend
+    with serving(context) as port, RawH2(port) as client:
+        client.request(1, POST, ends=False)
+        client.send(DATA, 0, 1, b"body")
+        block = client.block([("x-long", "v" * 17_000), ("x-short", "v")])
+        client.send(HEADERS, END_STREAM, 1, block[:16000])
+        client.send(CONTINUATION, END_HEADERS, 1, block[16000:])
+        assert client.outcome() == ("stream", CALM)
 
 
 def test_10_5_a_block_without_an_end_is_ended(context):

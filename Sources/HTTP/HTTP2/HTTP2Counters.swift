@@ -13,12 +13,16 @@ struct HTTP2Counters {
         resets = limits.resetBurst
     }
 
+    /// Whether every stream that a peer may have open could still be reset.
+    var sparesEveryStream: Bool { resets >= UInt64(limits.maximumStreams) }
+
     /// A stream ended by a reset; the refusal once there were too many.
     mutating func reset() -> HTTP2Error? {
         let earned = (now &- min(now, earnedAt)) * limits.resetsPerSecond / 1_000
         if earned > 0 {
             resets = min(limits.resetBurst, resets + earned)
-            earnedAt = now
+            // What is short of a whole one is not lost: the other side counts the same.
+            earnedAt &+= earned * 1_000 / limits.resetsPerSecond
         }
         guard resets > 0 else {
             return HTTP2Error("streams are reset too often", code: HTTP2Error.enhanceYourCalm)

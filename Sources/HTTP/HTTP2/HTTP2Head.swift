@@ -11,6 +11,7 @@ public struct HTTP2Head: Sendable {
     private var cookie: [UInt8] = []
     private var lines: [UInt8] = []
     private var hasLength = false
+    private var hasPseudo = false
     private var size = 0
 
     /// Whether the list is longer than it may be; what came beyond that was dropped.
@@ -19,6 +20,7 @@ public struct HTTP2Head: Sendable {
     /// Takes a field, where the list, counted as section 6.5.2 says, stays within `limit` bytes.
     mutating func append(name: Span<UInt8>, value: Span<UInt8>, limit: Int) {
         size += name.count + value.count + 32
+        if !name.isEmpty, name[0] == 0x3A { hasPseudo = true }
         guard size <= limit else {
             isTooLarge = true
             return
@@ -49,8 +51,9 @@ public struct HTTP2Head: Sendable {
 
     /// Whether the body's length is told, and the body so goes on as it is.
     public var isSized: Bool { hasLength }
-    /// Whether it follows a body (section 8.1): only a head has pseudo-header fields.
-    var isTrailers: Bool { method.isEmpty && status.isEmpty }
+    /// Whether it follows a body (section 8.1): only a head has pseudo-header fields, be they ones
+    /// that were too long to keep.
+    var isTrailers: Bool { !hasPseudo }
     /// Whether another head follows: 1xx.
     public var isInterim: Bool { status.first == UInt8(ascii: "1") }
     /// The lines of a trailer section, each with its end.

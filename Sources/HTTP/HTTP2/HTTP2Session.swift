@@ -197,6 +197,11 @@ open class HTTP2Session {
         case .goAway: didReceiveGoAway()
         case .headers, .data, .continuation, .other: break
         }
+        if kind == .headers, !isHead, incoming.isTooLarge {
+            // A part of them must not pass for the whole.
+            incoming = HTTP2Head()
+            return reset(stream: stream, code: HTTP2Error.enhanceYourCalm)
+        }
         if endsStream {
             didReceiveEnd(
                 stream: stream, trailers: kind == .headers && !isHead ? incoming.trailers : [])
@@ -211,11 +216,16 @@ open class HTTP2Session {
     }
 
     final func closed(stream: Int32, code: UInt32) {
+        let refusal = code == 0 ? nil : counters.reset()
         didClose(stream: stream, code: code)
         // A client ends streams whose callers left, and a server that it chose may refuse some.
-        guard role == .server, code != 0 else { return }
-        if let refusal = counters.reset() { fail(refusal) }
+        guard role == .server, let refusal else { return }
+        fail(refusal)
     }
+
+    /// Whether all streams could end by a reset and a peer with the same limits would not call it
+    /// a flood; a client begins no more where it is not so.
+    public final var sparesEveryStream: Bool { counters.sparesEveryStream }
 
     /// Streams that the peer takes at once; until it has said so as many as anybody takes (section
     /// 6.5.2 recommends no fewer than 100).
