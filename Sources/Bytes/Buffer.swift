@@ -101,13 +101,15 @@
         return count
     }
 
-    /// Removes the bytes `range` (relative to the window) and closes the gap.
-    public mutating func remove(_ range: Range<Int>) {
-        precondition(range.lowerBound >= 0 && range.upperBound <= count, "range outside the window")
-        let tail = count - range.upperBound
-        let target = unsafe base + start + range.lowerBound
-        unsafe target.copyMemory(from: base + start + range.upperBound, byteCount: tail)
-        upper &-= range.count
+    /// Moves the bytes `range` (relative to the window) down to `offset`, over what stands there.
+    public mutating func move(_ range: Range<Int>, downTo offset: Int) {
+        precondition(
+            offset >= 0 && offset <= range.lowerBound && range.upperBound <= count,
+            "a range outside the window, or upwards")
+        guard offset < range.lowerBound, !range.isEmpty else { return }
+        let target = unsafe base + start + offset
+        unsafe target.copyMemory(
+            from: base + start + range.lowerBound, byteCount: range.count)
     }
 
     /// Moves the window to the front of the slot, so that `room` is as large as it can be.

@@ -76,23 +76,31 @@ struct AnswerProgress {
 
 extension BodyReader {
     /// Removes the framing in place, keeps the trailer section, and says how many bytes of the
-    /// buffer are the body's.
+    /// buffer are the body's; what follows the body stands behind them.
     mutating func dechunk(
         _ buffer: inout Buffer, trailers: inout [UInt8]
     ) throws(HTTPRefusal) -> Int {
         var offset = 0
+        var kept = 0
         while true {
             let isTrailer = isInTrailers
             let segment = try next(buffer.bytes, from: offset)
             switch segment.kind {
-            case .data: offset = segment.end
+            case .data:
+                // Each byte moves once, however many chunks there are.
+                buffer.move(offset..<segment.end, downTo: kept)
+                kept += segment.end - offset
             case .framing:
                 if isTrailer {
                     trailers += Array(copying: buffer.bytes.extracting(offset..<segment.end))
                 }
-                buffer.remove(offset..<segment.end)
-            case .end, .needMore: return offset
+            case .end, .needMore:
+                let rest = buffer.count - offset
+                buffer.move(offset..<buffer.count, downTo: kept)
+                buffer.truncate(to: kept + rest)
+                return kept
             }
+            offset = segment.end
         }
     }
 }
