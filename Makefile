@@ -11,7 +11,7 @@ SECONDS ?= 60
 # Outside the repository: gigabytes that outlive a clean build.
 RATEL_LAB ?= $(HOME)/.cache/ratel-lab
 
-.PHONY: help deps build release demo test sanitize fuzz differential bench-verify bench \
+.PHONY: help deps build release demo test sanitize fuzz soak differential bench-verify bench \
 	bench-quick vllm tidy mutants checks format clean
 
 help:
@@ -57,6 +57,10 @@ sanitize: deps
 ## make fuzz       each parser under libFuzzer for SECONDS (60)
 fuzz: deps
 	python3 Tests/Fuzz/fuzz.py $(SECONDS)
+
+## make soak       what only shows over minutes: silent connections, and callers that come and go
+soak: deps release $(PYTHON)
+	$(PYTHON) Tests/Soak/soak.py .build/release/ratel
 
 ## make differential   verdicts beside independent verifiers', on 5,000 mutated cases
 differential: build $(PYTHON)
