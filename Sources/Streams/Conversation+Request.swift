@@ -130,7 +130,8 @@ extension Conversation {
     }
 
     func keepPipelined(_ bytes: Span<UInt8>) {
-        guard var rest = caller.lendBuffer() else {
+        // It begins something new: what is under way needs the other half to end.
+        guard var rest = caller.loop.buffers.lendForBeginning() else {
             // The next request is lost; the caller is told by the close and sends it again.
             request.wantsClose = true
             return

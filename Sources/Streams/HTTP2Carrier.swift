@@ -183,7 +183,8 @@ class HTTP2Carrier: HTTP2Session {
         let (told, again) = (writable, retrying)
         writable = []
         retrying = []
-        for flow in again where !flow.isClosed { flow.retry() }
+        // What a stream that is over has left to say is said all the same.
+        for flow in again { flow.retry() }
         for flow in told where !flow.isClosed { flow.becameWritable() }
     }
 
@@ -249,7 +250,9 @@ class HTTP2Carrier: HTTP2Session {
         timer?.close()
         timer = nil
         writable = []
+        let waiting = retrying
         retrying = []
+        for flow in waiting where flow.isClosed { flow.retry() }
         link.loop.keptBytes -= kept
         kept = 0
     }

@@ -7,9 +7,9 @@ import threading
 import time
 
 from backend import answer
-from harness import ANONYMOUS, Process, free_port, scratch, wait_until
+from harness import ANONYMOUS, Process, Stack, free_port, scratch, wait_until
 from rawh2 import PING, RESET, WINDOW, RawH2
-from wire import metric
+from wire import Client, metric, post
 
 NO_WINDOW = struct.pack(">HI", 4, 0)
 
@@ -79,3 +79,33 @@ def test_a_peer_that_talks_and_never_reads_is_ended(context):
         finally:
             stop.set()
             talking.join()
+
+
+def test_answers_that_wait_for_buffers_arrive(context):
+    """60 callers and 16 buffers: an answer whose stream ended while it waited is still told."""
+
+    def echo(connection):
+        while True:
+            connection.send(answer(connection.request().body))
+
+    def call(number):
+        with contextlib.suppress(OSError):
+            for turn in range(4):
+                body = b"%04d %d " % (number, turn) * 700
+                with Client(stack.port, timeout=20) as client:
+                    # Two at once, so that the second waits here with a buffer of its own.
+                    client.send(post("/", body) * 2)
+                    for _ in range(2):
+                        got = client.answer("POST")
+                        outcomes.append(got.body == body or got.status in (None, 503))
+
+    context.backend.handler, outcomes = echo, []
+    backend = f"http://127.0.0.1:{context.backend.port}"
+    few = ["--buffers", "16", "--workers", "1"]
+    with Stack(context.ratel, backend, simulated=True, connect=few) as stack:
+        threads = [threading.Thread(target=call, args=(number,)) for number in range(60)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(outcomes) == 480 and all(outcomes), (len(outcomes), outcomes.count(False))
