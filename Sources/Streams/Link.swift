@@ -154,6 +154,8 @@ open class Link: Socket {
 
     public final override func didRegainBuffers() {
         super.didRegainBuffers()
+        // Who paused meanwhile has no place for what comes.
+        if isPaused { stopReading() }
         if !isWriting, hasUnsent {
             resumeSending()
             if !isWriting, !isClosing, !hasUnsent {

@@ -2,8 +2,9 @@
 public struct HTTP2Limits: Sendable {
     /// Streams open at once: what one inference server runs for one caller, twice over.
     public var maximumStreams: UInt32 = 256
-    /// Bytes of a header list with 32 for each field (section 6.5.2): as a head of HTTP/1.1.
-    public var maximumHeaderList: UInt32 = 16 * 1024
+    /// Bytes of a header list with 32 for each field (section 6.5.2): a head of HTTP/1.1 of 16 KiB
+    /// with a hundred fields.
+    public var maximumHeaderList: UInt32 = 16 * 1024 + 100 * 32
     /// Bytes that a caller may send on one stream before they are used: a prompt of 40,000 tokens
     /// without a wait for a round trip.
     public var streamWindow: Int32 = 256 * 1024
