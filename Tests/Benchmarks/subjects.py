@@ -134,15 +134,29 @@ class Subjects:
         port = free_port()
         is_attested = name != "ratel serve"
         where = f"unix:{backend.path}" if is_unix else f"http://127.0.0.1:{backend.port}"
-        command = self.serve(port, where, is_attested)
-        with self.process("serve", PROXY_CORE, command) as serve:
+        with contextlib.ExitStack() as stack:
+            if is_attested:
+                stack.enter_context(self.fresh_tpm())
+            command = self.serve(port, where, is_attested)
+            serve = stack.enter_context(self.process("serve", PROXY_CORE, command))
             serve.wait_for_port(port)
             beside = [self.tpm.pid] if is_attested else []
             if name != PAIR:
                 yield Running(port, [serve.pid], beside=beside, is_attested=is_attested)
                 return
-            with self.connected(port, PROXY_CORE) as (connect, entry):
-                yield Running(entry, [serve.pid, connect.pid], beside=beside, is_plain=True)
+            connect, entry = stack.enter_context(self.connected(port, PROXY_CORE))
+            yield Running(entry, [serve.pid, connect.pid], beside=beside, is_plain=True)
+
+    @contextlib.contextmanager
+    def fresh_tpm(self):
+        """For one run: a Ratel that is ended while it quotes leaves its keys in a TPM that has room
+        for three and, unlike the kernel's, nobody who clears it."""
+        own = self.tpm
+        try:
+            with scratch() as directory, software_tpm(directory) as self.tpm:
+                yield
+        finally:
+            self.tpm = own
 
     def serve(self, port, backend, attested=False):
         attester = ["--attester", "tpm", "--tcti", self.tpm.tcti] if attested else [
