@@ -177,14 +177,10 @@ public final class Upstream: Link {
         conversation = nil
         if let multiplexed {
             pool.with { $0.forget(self, multiplexed) }
-            multiplexed.linkDidClose(error)
-            discard()
             // Who waits is served by another connection, but not after one that never said a word.
-            let hasSpoken = multiplexed.hasSettings
-            pool.with { pool in
-                if hasSpoken { pool.serveWaiting() } else { pool.didNotOpen(error, nil) }
-            }
-            return
+            if !multiplexed.hasSettings { pool.with { $0.didNotOpen(error, nil) } }
+            multiplexed.linkDidClose(error)
+            return discard()
         }
         discard()
         if !wasOpen {
