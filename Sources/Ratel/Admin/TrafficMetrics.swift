@@ -6,14 +6,10 @@ extension Exposition {
     mutating func addTraffic(
         of all: [StreamMetrics], upstream: [StreamMetrics], log: ChannelLog
     ) {
-        func sum(_ pick: (StreamMetrics) -> Int) -> Int { all.reduce(0) { $0 + pick($1) } }
-        func sumUpstream(_ pick: (StreamMetrics) -> Int) -> Int {
-            upstream.reduce(0) { $0 + pick($1) }
-        }
         counter(
-            "ratel_connections_total", "Connections accepted.", sum { $0.accepted.now })
+            "ratel_connections_total", "Connections accepted.", all.sum { $0.accepted.now })
         gauge(
-            "ratel_connections", "Connections open now.", sum { $0.openConnections.now })
+            "ratel_connections", "Connections open now.", all.sum { $0.openConnections.now })
         counter(
             "ratel_handshakes_total", "TLS handshakes completed, on either side.",
             log.handshakes.now)
@@ -22,34 +18,35 @@ extension Exposition {
         counters(
             "ratel_refusals_total", "Refusals and failures by code.", label: "code",
             log.refusals.snapshot)
-        counter("ratel_requests_total", "Request heads read.", sum { $0.requests.now })
-        gauge("ratel_streams", "Requests under way now.", sum { $0.openStreams.now })
+        counter("ratel_requests_total", "Request heads read.", all.sum { $0.requests.now })
+        gauge("ratel_streams", "Requests under way now.", all.sum { $0.openStreams.now })
         counter(
             "ratel_request_body_bytes_total", "Bytes of request bodies passed on.",
-            sum { $0.requestBytes.now })
+            all.sum { $0.requestBytes.now })
         counter(
             "ratel_response_body_bytes_total", "Bytes of response bodies passed on.",
-            sum { $0.responseBytes.now })
+            all.sum { $0.responseBytes.now })
         counter(
             "ratel_response_writes_total", "Pieces of response bodies passed on.",
-            sum { $0.responseReads.now })
+            all.sum { $0.responseReads.now })
         counter(
             "ratel_client_aborts_total", "Callers that left before their answer was complete.",
-            sum { $0.clientAborts.now })
+            all.sum { $0.clientAborts.now })
         addLoops(all.map(\.traffic))
         counter(
             "ratel_upstream_connections_total", "Connections made to the upstream.",
-            sumUpstream { $0.upstreamConnects.now })
+            upstream.sum { $0.upstreamConnects.now })
         counter(
             "ratel_upstream_reuses_total", "Requests sent over a kept connection.",
-            sumUpstream { $0.upstreamReuses.now })
+            upstream.sum { $0.upstreamReuses.now })
         counter(
             "ratel_upstream_failures_total", "Upstream connections that failed in use.",
-            sum { $0.upstreamFailures.now })
+            all.sum { $0.upstreamFailures.now })
         histogram(
             "ratel_first_byte_seconds", "From a request's head to its answer's first byte.",
             all.map(\.firstByte))
     }
+
     /// Listeners on one loop share what it counts.
     private mutating func addLoops(_ traffic: [LoopTraffic]) {
         var loops: [LoopTraffic] = []
