@@ -4,30 +4,18 @@ internal import Streams
 /// Where the connections of one passthrough listener go, on one worker.
 final class PassthroughService: TunnelService {
     let metrics: StreamMetrics
-    private let site: ProxySite
     private let log: ProxyLog
-    private let key: String
     private let turn = Counter()
-    /// The listener as the plan that was looked at last had it; connections may outlive it.
-    private var last: ListenerState
-    private var seen: ProxyPlan
+    private let view: ListenerView
 
     init(_ listener: ListenerState, at site: ProxySite, metrics: StreamMetrics, log: ProxyLog) {
-        self.site = site
         self.metrics = metrics
         self.log = log
-        key = listener.settings.key
-        last = listener
-        seen = site.plan
+        view = ListenerView(listener, at: site)
     }
 
-    private var listener: ListenerState {
-        if site.plan !== seen {
-            seen = site.plan
-            if let found = seen.listeners[key] { last = found }
-        }
-        return last
-    }
+    /// The listener as the plan in force has it.
+    private var listener: ListenerState { view.listener }
 
     var awaitsProxyHeader: Bool { listener.settings.awaitsProxyHeader }
     var maximumConnections: Int { listener.settings.maximumConnections }

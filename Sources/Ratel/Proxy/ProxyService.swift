@@ -9,28 +9,17 @@ final class ProxyService: StreamService {
     let limits = HTTPLimits()
     let site: ProxySite
     let log: ProxyLog
-    private let key: String
-    /// The listener as the plan that was looked at last had it; connections may outlive it.
-    private var last: ListenerState
-    private var seen: ProxyPlan
+    private let view: ListenerView
 
     init(_ listener: ListenerState, at site: ProxySite, metrics: StreamMetrics, log: ProxyLog) {
         self.site = site
         self.metrics = metrics
         self.log = log
-        key = listener.settings.key
-        last = listener
-        seen = site.plan
+        view = ListenerView(listener, at: site)
     }
 
     /// The listener as the plan in force has it.
-    var listener: ListenerState {
-        if site.plan !== seen {
-            seen = site.plan
-            if let found = seen.listeners[key] { last = found }
-        }
-        return last
-    }
+    var listener: ListenerState { view.listener }
 
     var budgets: Budgets { listener.budgets }
 
