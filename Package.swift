@@ -80,6 +80,11 @@ let package = Package(
         .executableTarget(
             name: "EvidenceBench", dependencies: ["Appraisal", "Keys"], path: "Tests/EvidenceBench",
             exclude: ["run.py"], swiftSettings: strict),
+        // Times the opening of attested connections; no part of the product.
+        .executableTarget(
+            name: "ChannelBench",
+            dependencies: ["RATLS", "Appraisal", "RATS", "Keys", "TLS", "Attestation", "Bytes"],
+            path: "Tests/ChannelBench", swiftSettings: strict),
 
         tests("BytesTests", ["Bytes"]),
         tests("HTTPTests", ["HTTP", "Bytes"]),
@@ -92,7 +97,7 @@ let package = Package(
         tests(
             "RatelTests",
             [
-                "Ratel", "Appraisal", "Attestation", "RATS", "Keys", "Bytes", "Loop",
+                "Ratel", "RATLS", "Appraisal", "Attestation", "RATS", "Keys", "Bytes", "Loop",
                 .product(name: "Logging", package: "swift-log"),
             ]),
     ]

@@ -27,6 +27,9 @@ public enum System {
         return UInt64(now.tv_sec) * 1_000_000_000 + UInt64(now.tv_nsec)
     }
 
+    /// Milliseconds of the same clock.
+    public static var uptimeMilliseconds: UInt64 { uptime / 1_000_000 }
+
     /// The time as RFC 3339 writes it, to the millisecond.
     public static var timestamp: String {
         var now = timespec()

@@ -24,10 +24,21 @@ public struct AdmittedPeer: ~Copyable, Sendable {
     /// SHA-384 of the policy, 48 bytes; empty where there is none.
     public let policyDigest: [UInt8]
 
-    init(channelID: UInt64, standing: Standing, policyDigest: [UInt8]) {
+    /// When the challenge was sent that the admission rests on, in milliseconds since boot; 0
+    /// where nothing was asked.
+    public let askedAt: UInt64
+    /// Whether it rests on Evidence over an earlier connection, and a lease over this one.
+    public let wasLeased: Bool
+
+    init(
+        channelID: UInt64, standing: Standing, policyDigest: [UInt8], askedAt: UInt64 = 0,
+        wasLeased: Bool = false
+    ) {
         self.channelID = channelID
         self.standing = standing
         self.policyDigest = policyDigest
+        self.askedAt = askedAt
+        self.wasLeased = wasLeased
     }
 
     /// The result that admitted the peer, if there is one.

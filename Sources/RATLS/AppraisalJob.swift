@@ -7,7 +7,7 @@ public struct AppraisalJob: Sendable {
     /// What came of it.
     public struct Outcome: Sendable {
         enum Product: Sendable {
-            case admitted(AttestationResult)
+            case admitted(AttestationResult, bindingKey: PublicKey)
             case activation(PendingActivation)
             case inspected([AuthenticEvidence])
         }
@@ -49,7 +49,7 @@ public struct AppraisalJob: Sendable {
     private func appraise(
         _ endorsements: [Endorsement]?, _ cache: AppraisalCache?
     ) throws(Refusal) -> Outcome.Product {
-        let expected = try expectedBinding()
+        let (expected, bindingKey) = try expectedBinding()
         let submission = Appraiser.Submission(
             evidence: body.evidence,
             endorsements: endorsements ?? body.endorsements,
@@ -62,7 +62,9 @@ public struct AppraisalJob: Sendable {
         let key =
             activations.isEmpty && cache != nil
             ? AppraisalCache.key(submission, expected, policy: policy) : nil
-        if let key, let result = cache?.result(key, now: now) { return .admitted(result) }
+        if let key, let result = cache?.result(key, now: now) {
+            return .admitted(result, bindingKey: bindingKey)
+        }
         let outcome = try Appraiser.appraise(
             submission,
             expected: expected,
@@ -73,13 +75,13 @@ public struct AppraisalJob: Sendable {
         switch outcome {
         case .admitted(let result):
             if let key { cache?.keep(result, as: key) }
-            return .admitted(result)
+            return .admitted(result, bindingKey: bindingKey)
         case .activation(let request): return .activation(try request.makeCredential())
         }
     }
 
     // The signature first: it ties the frame to this connection at the cost of one check.
-    private func expectedBinding() throws(Refusal) -> Appraiser.ExpectedBinding {
+    private func expectedBinding() throws(Refusal) -> (Appraiser.ExpectedBinding, PublicKey) {
         let manifest = Binding.manifest(of: body.evidence)
         let text = Binding.evidenceToSign(base: base, manifest: manifest)
         guard let key = try? PublicKey(spki: body.bindingKey), key.algorithm == .p256 else {
@@ -115,11 +117,12 @@ public struct AppraisalJob: Sendable {
         )
         // GPUs and switches are numbered from 0 without a gap: no index is past their number.
         let devices = body.evidence.filter { $0.kind == .gpu }.indices
-        return Appraiser.ExpectedBinding(
+        let expected = Appraiser.ExpectedBinding(
             reportData: Binding.reportData(root: root, manifest: manifest),
             tpmQualifyingData: Binding.tpmQualifyingData(root: root),
             nitro: .init(nonce: root, publicKey: body.bindingKey),
             gpuNonces: devices.map { Binding.gpuNonce(index: UInt32($0), root: root) }
         )
+        return (expected, key)
     }
 }

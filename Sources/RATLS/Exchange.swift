@@ -2,11 +2,15 @@ public import Appraisal
 internal import Keys
 public import RATS
 
-/// One side of the attestation exchange of one connection: protocol.md, "The exchange".
+/// One side of the attestation exchange of one connection: protocol.md, "The exchange" and "Long
+/// connections".
 ///
 /// A value that does no I/O: bytes that came go into `receive`, and `next` says what to do until
 /// it says `wait`. Slow work comes out as jobs whose outcomes go back in; while one runs, nothing
 /// that came is read. Any failure is final, and tells the peer before it tells the caller.
+///
+/// Leases are signed and checked in place: each takes less than a signature of the handshake that
+/// went before it on the same thread.
 public struct Exchange {
     /// What the owner of the connection has to do next.
     public enum Step {
@@ -18,7 +22,7 @@ public struct Exchange {
         case quote(QuoteJob)
         /// Run the job and pass its outcome to `appraised`.
         case appraise(AppraisalJob)
-        /// Both directions are settled: call `admit`.
+        /// Both directions are settled, or the peer is admitted anew: call `admit`.
         case settled
         /// What was asked to be looked at; the connection is of no further use.
         case inspected([AuthenticEvidence], configuration: [UInt8])
@@ -31,8 +35,19 @@ public struct Exchange {
         case awaitingChallenge, held, quoting, awaitingResult, activating, settled
     }
 
+    /// What an exchange is for.
+    public enum Purpose: Sendable {
+        /// To open the connection: it begins with a challenge in each direction.
+        case opening
+        /// To renew on an open connection what the opening one found; either side asks when it has
+        /// to, and not the other.
+        case renewing
+    }
+
     /// Where the direction stands in which the peer attests.
     enum Incoming {
+        /// Nothing was asked: only while renewing.
+        case idle
         case awaitingEvidence
         case appraising
         case awaitingSecret(PendingActivation)
@@ -45,16 +60,39 @@ public struct Exchange {
     /// The same while no Evidence may come: any peer can make a server keep this much.
     static let maxUnreadOutOfTurn = 64 * 1024
 
-    let settings: ExchangeSettings
+    /// Milliseconds that lie between two challenges of one side on an open connection:
+    /// protocol.md, "Long connections".
+    public static let challengeInterval: UInt64 = 10_000
+
+    /// What is asked and shown; may be replaced while nothing is under way.
+    public var settings: ExchangeSettings
     let channel: ChannelFacts
-    let now: Int64
-    let ownChallenge: ChallengeBody
+    public let purpose: Purpose
+    /// When this side's challenge was sent.
+    var moment: Moment
+    var ownChallenge = ChallengeBody(question: nil)
     // The body as sent is what is hashed, so it is kept as sent.
-    let ownChallengeBytes: [UInt8]
+    var ownChallengeBytes: [UInt8] = []
+    /// What the peer may answer this side's challenge with in place of Evidence.
+    var leases: [Lease] = []
+    /// Challenges of the whole connection.
+    public internal(set) var counts: ChallengeCounts
+    /// `seq` of the two that are being answered.
+    var ownSequence: UInt32 = 0
+    var peerSequence: UInt32 = 0
 
     var outgoing = Outgoing.awaitingChallenge
-    var incoming: Incoming
+    var incoming = Incoming.idle
     var peerChallenge: (bytes: [UInt8], question: ChallengeBody.Question?)?
+    /// When the peer last began to ask, and when bytes last came, in milliseconds since boot.
+    var challengedAt: UInt64?
+    var receivedAt: UInt64 = 0
+    /// Whether the peer's challenge was answered with a lease, after which it may ask once more.
+    var hasLeased = false
+    /// What the admission that was earned last rests on.
+    var askedAt: UInt64 = 0
+    var wasLeased = false
+    var earned: Lease?
     var ownNonce: [UInt8] = []
     var heldEvidence: (body: EvidenceBody, base: [UInt8])?
     var wasActivated = false
@@ -69,19 +107,28 @@ public struct Exchange {
     private var input: [UInt8] = []
     private var offset = 0
 
-    /// Prepares one side; `now` is the Unix time at which its challenge is sent.
-    public init(settings: ExchangeSettings, channel: ChannelFacts, now: Int64) {
+    /// Prepares one side of a connection on which `counts` challenges went before.
+    public init(
+        settings: ExchangeSettings,
+        channel: ChannelFacts,
+        purpose: Purpose = .opening,
+        counts: ChallengeCounts = ChallengeCounts(),
+        moment: Moment
+    ) {
         self.settings = settings
         self.channel = channel
-        self.now = now
-        let kinds = settings.asks.kinds
-        ownChallenge = ChallengeBody.make(kinds: kinds)
-        ownChallengeBytes = ownChallenge.encoded
+        self.purpose = purpose
+        self.counts = counts
+        self.moment = moment
+        guard purpose == .opening else {
+            outgoing = .settled
+            return
+        }
         incoming = .awaitingEvidence
         if case .policy(let policy) = settings.asks {
             if policy.isAnonymous {
                 incoming = .settled(.anonymous)
-            } else if kinds.isEmpty {
+            } else if settings.asks.kinds.isEmpty {
                 // A policy that accepts nobody must not end up asking for nothing.
                 failure = Refusal(
                     "policy.peer.none",
@@ -95,14 +142,37 @@ public struct Exchange {
         }
     }
 
-    /// The bytes to send first: this side's challenge.
-    public mutating func start() -> [UInt8] {
-        failure == nil ? Frame(.challenge, ownChallengeBytes).encoded : []
+    /// The bytes to send first: this side's challenge, which a lease over one of `leases` may
+    /// answer.
+    public mutating func start(leases: [Lease] = []) -> [UInt8] {
+        guard failure == nil, purpose == .opening else { return [] }
+        return challenge(settings.asks.kinds, leases)
     }
 
-    /// Takes bytes that came from the peer.
-    public mutating func receive(_ bytes: [UInt8]) {
+    /// The challenge to send on an open connection; empty where one is under way already.
+    public mutating func ask(at moment: Moment, leases: [Lease]) -> [UInt8] {
+        guard failure == nil, purpose == .renewing, case .idle = incoming else { return [] }
+        self.moment = moment
+        wasCredentialSent = false
+        incoming = .awaitingEvidence
+        return challenge(settings.asks.kinds, leases)
+    }
+
+    mutating func challenge(_ kinds: [EvidenceKind], _ leases: [Lease]) -> [UInt8] {
+        self.leases = Array(leases.prefix(ChallengeBody.maxKnownKeys))
+        ownChallenge = ChallengeBody.make(kinds: kinds, knownKeys: self.leases.map(\.keyHash))
+        ownChallengeBytes = ownChallenge.encoded
+        if ownChallenge.question != nil {
+            ownSequence = counts.asked
+            counts.asked += 1
+        }
+        return Frame(.challenge, ownChallengeBytes).encoded
+    }
+
+    /// Takes bytes that came from the peer, at so many milliseconds since boot.
+    public mutating func receive(_ bytes: [UInt8], uptime: UInt64) {
         guard failure == nil, !hasEnded || isSettled else { return }
+        receivedAt = uptime
         input.append(contentsOf: bytes)
         if !isSettled { limitUnread(to: Exchange.maxUnread) }
     }
@@ -118,6 +188,9 @@ public struct Exchange {
             )
         )
     }
+
+    /// Bytes of the peer that were not looked at yet.
+    var unread: Int { input.count - offset }
 
     /// What to do next; call until it says `wait`, or until the exchange has ended.
     public mutating func next() -> Step {
@@ -145,11 +218,11 @@ public struct Exchange {
                 continue
             }
             if outgoing == .held, mayAttest {
-                beginQuote()
+                attest()
                 continue
             }
             if isSettled {
-                hasEnded = true
+                hasEnded = purpose == .opening
                 return .settled
             }
             do throws(Refusal) {
@@ -166,11 +239,17 @@ public struct Exchange {
         }
     }
 
-    /// Whether both directions are settled and nothing failed.
+    /// Whether nothing failed, and both directions are settled: of a renewal, the one in which this
+    /// side asked.
     public var isSettled: Bool {
-        guard failure == nil, inspection == nil, outgoing == .settled, case .settled = incoming
-        else { return false }
-        return true
+        guard failure == nil, inspection == nil, case .settled = incoming else { return false }
+        return purpose == .renewing || outgoing == .settled
+    }
+
+    /// Whether nothing is under way that a renewal was for.
+    public var isIdle: Bool {
+        guard case .idle = incoming else { return false }
+        return outgoing == .settled && unread == 0
     }
 
     /// What the appraisal of the peer found so far, for a person to read; it opens nothing.
@@ -178,19 +257,27 @@ public struct Exchange {
         if case .settled(.attested(let result)) = incoming { result } else { nil }
     }
 
-    /// The right that this exchange has earned; once, after `settled`, and with every frame sent.
+    /// The right that this exchange has earned; once for each `settled`, with every frame sent.
     public mutating func admit() -> AdmittedPeer {
-        guard isSettled, hasEnded, outbox.isEmpty, !hasAdmitted,
-            case .settled(let standing) = incoming
+        guard isSettled, outbox.isEmpty, !hasAdmitted, case .settled(let standing) = incoming,
+            hasEnded || purpose == .renewing
         else { preconditionFailure("admission without a settled exchange") }
-        hasAdmitted = true
+        if purpose == .renewing { incoming = .idle } else { hasAdmitted = true }
         var digest: [UInt8] = []
         if case .policy(let policy) = settings.asks { digest = policy.digest }
         return AdmittedPeer(
             channelID: channel.channelID,
             standing: standing,
-            policyDigest: digest
+            policyDigest: digest,
+            askedAt: askedAt,
+            wasLeased: wasLeased
         )
+    }
+
+    /// What to remember of Evidence that was admitted just now; nil where there was none.
+    public mutating func takeLease() -> Lease? {
+        defer { earned = nil }
+        return earned
     }
 
     /// The bytes behind the last frame: the first of the application's.
@@ -202,6 +289,9 @@ public struct Exchange {
         }
         return Array(input[offset...])
     }
+
+    /// Ends a renewal for a reason of this side's own, and has the peer told.
+    public mutating func refuse(_ refusal: Refusal) { fail(refusal) }
 
     /// Ends in a refusal, and has the peer told unless it is the peer that refused.
     mutating func fail(_ refusal: Refusal) {

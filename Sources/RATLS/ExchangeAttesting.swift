@@ -5,26 +5,53 @@ public import RATS
 extension Exchange {
     // The server attests first: a client must not show itself to a server it has not admitted.
     var mayAttest: Bool {
-        if channel.role == .server { return true }
+        if channel.role == .server || purpose == .renewing { return true }
         if case .settled = incoming { return true }
         return false
     }
 
-    mutating func handleChallenge(_ bytes: [UInt8]) throws(Refusal) {
-        guard peerChallenge == nil else {
-            throw ExchangeRules.refusal(
-                "exchange.challenge.repeated",
-                "challenge",
-                expected: "one",
-                got: "a second"
-            )
+    /// Whether another challenge may come now.
+    private var mayBeChallenged: Bool {
+        switch purpose {
+        case .opening: peerChallenge == nil
+        case .renewing:
+            outgoing == .settled
+                && challengedAt.map { receivedAt - $0 >= Exchange.challengeInterval } ?? true
         }
+    }
+
+    mutating func handleChallenge(_ bytes: [UInt8]) throws(Refusal) {
         let challenge = try ChallengeBody.decode(bytes)
+        if hasLeased, outgoing == .awaitingResult, challenge.question?.knownKeys.isEmpty == true {
+            // The lease was not of what the peer knew: it asks for Evidence, once.
+            hasLeased = false
+        } else {
+            guard mayBeChallenged else {
+                throw ExchangeRules.refusal(
+                    "exchange.challenge.repeated",
+                    "challenge",
+                    expected: purpose == .opening ? "one" : "one at a time, and one in 10 s",
+                    got: "a second"
+                )
+            }
+            guard challenge.question != nil || purpose == .opening else {
+                throw ExchangeRules.refusal(
+                    "exchange.challenge.empty",
+                    "challenge",
+                    expected: "a question on an open connection",
+                    got: "none"
+                )
+            }
+            challengedAt = receivedAt
+            wasActivated = false
+        }
         peerChallenge = (bytes, challenge.question)
         guard let question = challenge.question else {
             outgoing = .settled
             return
         }
+        peerSequence = counts.answered
+        counts.answered += 1
         guard question.nonce != ownChallenge.question?.nonce else {
             throw ExchangeRules.refusal(
                 "exchange.challenge.reflected",
@@ -50,7 +77,7 @@ extension Exchange {
         }
     }
 
-    mutating func beginQuote() {
+    mutating func attest() {
         guard let attestation = settings.attestation else {
             return fail(
                 Refusal(
@@ -63,7 +90,7 @@ extension Exchange {
                 )
             )
         }
-        guard let challenge = peerChallenge else { return }
+        guard let challenge = peerChallenge, let question = challenge.question else { return }
         guard let spki = channel.localSPKI else {
             return fail(
                 ExchangeRules.refusal(
@@ -76,19 +103,41 @@ extension Exchange {
         }
         ownNonce = SecureRandom.bytes(Binding.nonceSize)
         do throws(Refusal) {
-            let base = try base(
+            let base = try channel.base(
                 attester: channel.role,
                 attesterKey: spki,
                 peerKey: channel.peerSPKI,
                 challenge: challenge.bytes,
+                sequence: peerSequence,
                 nonce: ownNonce,
-                configuration: settings.configuration
+                configurationHash: Digest.sha384(settings.configuration)
             )
+            if lease(question, base, attestation.bindingKeys) { return }
             outgoing = .quoting
             job = .quote(QuoteJob(attestation: attestation, work: .quote(base: base)))
         } catch {
             fail(error)
         }
+    }
+
+    /// Answers with a lease where the peer knows a binding key that still signs them.
+    private mutating func lease(
+        _ question: ChallengeBody.Question, _ base: [UInt8], _ keys: BindingKeys
+    ) -> Bool {
+        for hash in question.knownKeys {
+            guard let signature = keys.lease(hash, base: base) else { continue }
+            let body = LeaseBody(
+                nonce: ownNonce,
+                keyHash: hash,
+                configurationHash: Digest.sha384(settings.configuration),
+                signature: signature
+            )
+            outbox += Frame(.lease, body.encoded).encoded
+            outgoing = .awaitingResult
+            hasLeased = true
+            return true
+        }
+        return false
     }
 
     /// Takes the outcome of a quote job.
@@ -101,8 +150,7 @@ extension Exchange {
             fail(refusal)
         case .success(let outcome):
             switch outcome.product {
-            case .evidence(let evidence, let endorsements, let path, let signature):
-                sendEvidence(evidence, endorsements, path, signature)
+            case .evidence(let quoted): sendEvidence(quoted)
             case .secret(let secret):
                 outbox += Frame(.activated, ActivationBody.encode(secret: secret)).encoded
                 outgoing = .awaitingResult
@@ -110,22 +158,8 @@ extension Exchange {
         }
     }
 
-    private mutating func sendEvidence(
-        _ evidence: [Evidence],
-        _ endorsements: [Endorsement],
-        _ path: MerkleTree.Path,
-        _ signature: [UInt8]
-    ) {
-        guard let attestation = settings.attestation else { return }
-        let body = EvidenceBody(
-            nonce: ownNonce,
-            evidence: evidence,
-            bindingKey: attestation.bindingKey.spki,
-            path: path,
-            configuration: settings.configuration,
-            endorsements: endorsements,
-            signature: signature
-        ).encoded
+    private mutating func sendEvidence(_ quoted: QuotedEvidence) {
+        let body = quoted.body(nonce: ownNonce, configuration: settings.configuration).encoded
         guard body.count <= Frame.Kind.evidence.limit else {
             return fail(
                 Refusal(
@@ -163,10 +197,12 @@ extension Exchange {
             )
         }
         outgoing = .settled
+        hasLeased = false
     }
 
     mutating func handleActivation(_ bytes: [UInt8]) throws(Refusal) {
-        guard outgoing == .awaitingResult, !wasActivated, let attestation = settings.attestation
+        guard outgoing == .awaitingResult, !wasActivated, !hasLeased,
+            let attestation = settings.attestation
         else {
             throw ExchangeRules.refusal(
                 "exchange.activation.unexpected",

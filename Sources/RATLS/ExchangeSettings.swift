@@ -1,5 +1,5 @@
 public import Appraisal
-public import Keys
+internal import Keys
 public import RATS
 
 /// What an `Exchange` has to know about its connection.
@@ -49,17 +49,17 @@ public struct ExchangeSettings: Sendable {
         }
     }
 
-    /// What signs for this side: an Attester with the key that its Evidence will vouch for.
+    /// What signs for this side: an Attester with the keys that its Evidence will vouch for.
     public struct Attestation: Sendable {
         /// What produces Evidence.
         public let attester: any Attester
-        /// The binding key, P-256, generated in this process.
-        public let bindingKey: PrivateKey
+        /// The binding keys toward this origin.
+        public let bindingKeys: BindingKeys
 
-        /// Pairs an Attester with a binding key.
-        public init(attester: any Attester, bindingKey: PrivateKey) {
+        /// Pairs an Attester with binding keys.
+        public init(attester: any Attester, bindingKeys: BindingKeys) {
             self.attester = attester
-            self.bindingKey = bindingKey
+            self.bindingKeys = bindingKeys
         }
     }
 

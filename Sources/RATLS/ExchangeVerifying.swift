@@ -5,7 +5,10 @@ public import RATS
 /// The direction in which the peer attests.
 extension Exchange {
     mutating func handle(_ frame: Frame) throws(Refusal) {
-        guard peerChallenge != nil || frame.kind == .challenge || frame.kind == .result else {
+        guard
+            peerChallenge != nil || frame.kind == .challenge || frame.kind == .result
+                || purpose == .renewing
+        else {
             throw ExchangeRules.refusal(
                 "exchange.challenge.missing",
                 "\(frame.kind) frame",
@@ -19,28 +22,22 @@ extension Exchange {
         case .result: try handleResult(frame.body)
         case .activation: try handleActivation(frame.body)
         case .activated: try handleSecret(frame.body)
-        case .lease:
-            // No binding key is ever listed in a challenge of this side.
-            throw ExchangeRules.refusal(
-                "exchange.lease.unexpected",
-                "lease frame",
-                expected: "Evidence, since no binding key is known",
-                got: "a lease"
-            )
+        case .lease: try handleLease(frame.body)
         }
     }
 
     /// Whether it is the peer's turn to send Evidence: a client's comes after admitting this side.
     var mayTakeEvidence: Bool {
         guard case .awaitingEvidence = incoming else { return false }
-        return channel.role == .client || outgoing == .settled
+        return channel.role == .client || outgoing == .settled || purpose == .renewing
     }
 
-    private mutating func handleEvidence(_ bytes: [UInt8]) throws(Refusal) {
+    /// The peer's key, where Evidence or a lease may come now.
+    private func turn(_ frame: String) throws(Refusal) -> [UInt8] {
         guard case .awaitingEvidence = incoming else {
             throw ExchangeRules.refusal(
                 "exchange.evidence.unsolicited",
-                "evidence frame",
+                frame,
                 expected: "Evidence once, and where it was asked for",
                 got: "another"
             )
@@ -48,7 +45,7 @@ extension Exchange {
         guard mayTakeEvidence else {
             throw ExchangeRules.refusal(
                 "exchange.evidence.early",
-                "evidence frame",
+                frame,
                 expected: "a client to admit this server first",
                 got: "its Evidence before that"
             )
@@ -61,14 +58,68 @@ extension Exchange {
                 got: "none"
             )
         }
-        let body = try EvidenceBody.decode(bytes)
-        let base = try base(
+        return spki
+    }
+
+    private mutating func handleLease(_ bytes: [UInt8]) throws(Refusal) {
+        let spki = try turn("lease frame")
+        guard !leases.isEmpty else {
+            // No binding key was listed in the challenge that this would answer.
+            throw ExchangeRules.refusal(
+                "exchange.lease.unexpected",
+                "lease frame",
+                expected: "Evidence, since no binding key was listed",
+                got: "a lease"
+            )
+        }
+        let body = try LeaseBody.decode(bytes)
+        guard
+            let lease = leases.first(where: { $0.keyHash == body.keyHash }),
+            lease.configurationHash == body.configurationHash
+        else {
+            return askAgain()
+        }
+        let base = try channel.base(
             attester: channel.role.peer,
             attesterKey: spki,
             peerKey: channel.localSPKI,
             challenge: ownChallengeBytes,
+            sequence: ownSequence,
             nonce: body.nonce,
-            configuration: body.configuration
+            configurationHash: body.configurationHash
+        )
+        guard lease.bindingKey.verifies(raw: body.signature, over: Binding.leaseToSign(base: base))
+        else {
+            throw ExchangeRules.refusal(
+                "binding.lease.invalid",
+                "signature of the lease frame",
+                expected: "one over this connection's exporter, keys, nonces and configuration",
+                got: "another",
+                stage: .binding
+            )
+        }
+        wasLeased = true
+        askedAt = lease.askedAt
+        settle(.attested(lease.result))
+    }
+
+    /// The peer is not quite what was known of it: only Evidence will do, and no lease is listed
+    /// that could be wrong a second time.
+    private mutating func askAgain() {
+        outbox += challenge(settings.asks.kinds, [])
+    }
+
+    private mutating func handleEvidence(_ bytes: [UInt8]) throws(Refusal) {
+        let spki = try turn("evidence frame")
+        let body = try EvidenceBody.decode(bytes)
+        let base = try channel.base(
+            attester: channel.role.peer,
+            attesterKey: spki,
+            peerKey: channel.localSPKI,
+            challenge: ownChallengeBytes,
+            sequence: ownSequence,
+            nonce: body.nonce,
+            configurationHash: Digest.sha384(body.configuration)
         )
         heldEvidence = (body, base)
         incoming = .appraising
@@ -82,7 +133,7 @@ extension Exchange {
                 body: body,
                 base: base,
                 asks: settings.asks,
-                now: now,
+                now: moment.unix,
                 activations: activations
             )
         )
@@ -98,10 +149,13 @@ extension Exchange {
             guard case .policy(let policy) = settings.asks, policy.mode == .observe else {
                 return fail(refusal)
             }
+            askedAt = moment.uptime
+            wasLeased = false
             settle(.observed(refusal))
         case .success(let outcome):
             switch outcome.product {
-            case .admitted(let result):
+            case .admitted(let result, let key):
+                remember(result, key)
                 settle(.attested(result))
             case .inspected(let evidence):
                 inspection = evidence
@@ -124,9 +178,28 @@ extension Exchange {
         }
     }
 
+    private mutating func remember(_ result: AttestationResult, _ key: PublicKey) {
+        askedAt = moment.uptime
+        wasLeased = false
+        guard let body = heldEvidence?.body, result.maxAge > 0 else { return }
+        earned = Lease(
+            bindingKey: key,
+            keyHash: Digest.sha256(body.bindingKey),
+            configurationHash: Digest.sha384(body.configuration),
+            result: result,
+            askedAt: askedAt
+        )
+        heldEvidence = nil
+    }
+
     private mutating func settle(_ standing: AdmittedPeer.Standing) {
         incoming = .settled(standing)
-        outbox += Frame(.result, ResultBody.admitted.encoded).encoded
+        var seconds: UInt64 = 0
+        if case .attested(let result) = standing {
+            let until = askedAt + UInt64(result.maxAge) * 1_000
+            seconds = until > moment.uptime ? (until - moment.uptime) / 1_000 : 0
+        }
+        outbox += Frame(.result, ResultBody.admitted(leaseSeconds: seconds).encoded).encoded
     }
 
     private mutating func handleSecret(_ bytes: [UInt8]) throws(Refusal) {
@@ -141,44 +214,5 @@ extension Exchange {
         let activation = try pending.confirm(try ActivationBody.decodeSecret(bytes))
         incoming = .appraising
         beginAppraisal(activations: [activation])
-    }
-
-    /// The base for one direction, from this end's view of the connection.
-    func base(
-        attester: Role,
-        attesterKey: [UInt8],
-        peerKey: [UInt8]?,
-        challenge: [UInt8],
-        nonce: [UInt8],
-        configuration: [UInt8]
-    ) throws(Refusal) -> [UInt8] {
-        let hash = Binding.challengeHash(challenge)
-        // One exchange per connection and role, so far: the sequence stays 0.
-        let context = Binding.exporterContext(
-            challengeHash: hash,
-            attesterNonce: nonce,
-            sequence: 0
-        )
-        let exported = channel.export(Binding.exporterLabel(attester: attester), context)
-        guard let exported, exported.count == 32 else {
-            throw ExchangeRules.refusal(
-                "exchange.exporter.failed",
-                "TLS exporter",
-                expected: "32 bytes",
-                got: "none"
-            )
-        }
-        return Binding.base(
-            Binding.Inputs(
-                role: attester,
-                sequence: 0,
-                attesterKeyHash: Digest.sha256(attesterKey),
-                peerKeyHash: peerKey.map(Digest.sha256),
-                challengeHash: hash,
-                attesterNonce: nonce,
-                exported: exported,
-                configurationHash: Digest.sha384(configuration)
-            )
-        )
     }
 }

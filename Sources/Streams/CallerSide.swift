@@ -51,6 +51,8 @@ enum CallerSide {
 
     var loop: EventLoop { link.loop }
     var remainingLife: UInt64 { link.remainingLife }
+    /// When answers under way are cut; nil where they are not.
+    var cutsAt: UInt64? { link.cutsAt }
 
     func lendBuffer() -> Buffer? { link.lendBuffer() }
 

@@ -241,7 +241,15 @@ final class Conversation {
             timer?.stop()
             return
         }
-        timer?.start(after: limit)
+        timer?.start(after: min(limit, untilCut))
+    }
+
+    /// Milliseconds until the admission of either side is over for good; a token does not ask.
+    private var untilCut: UInt64 {
+        guard stage == .exchanging else { return .max }
+        let end = min(caller.cutsAt ?? .max, upstream?.cutsAt ?? .max)
+        guard end < .max else { return .max }
+        return end > caller.now ? end - caller.now : 0
     }
 
     private var budget: UInt64? {
@@ -266,6 +274,8 @@ final class Conversation {
 
     private func checkBudget() {
         guard let limit = budget else { return }
+        let left = untilCut
+        if left == 0 { return abort(.admissionOver) }
         if stage == .closing, caller.isWriting, caller.now - lastProgress < budgets.gap {
             // A slow reader is still taking its answer.
             timer?.start(after: limit)
@@ -274,7 +284,7 @@ final class Conversation {
         // Progress does not touch the timer; it only moves the time that this compares with.
         let waited = caller.now - lastProgress
         if waited < limit {
-            timer?.start(after: limit - waited)
+            timer?.start(after: min(limit - waited, left))
             return
         }
         switch stage {

@@ -205,6 +205,15 @@ public final class Downstream: Link {
         conversation?.expire()
     }
 
+    public override func sendControl(_ bytes: [UInt8]) { multiplexed?.sendControl(bytes) }
+
+    public override func endAdmission(_ failure: Failure, afterStreams: Bool) {
+        expiresAt = now
+        if afterStreams { return expire() }
+        multiplexed?.goAwayNow()
+        endAfterGoAway(.refused(failure))
+    }
+
     func drain() {
         if let multiplexed { return multiplexed.drain() }
         guard let conversation else { return end(nil) }

@@ -83,6 +83,18 @@ extension Failure {
             remedy: "raise --first-byte-timeout or the route's, or look why the backend is slow")
     }
 
+    static let policyReplaced = Failure(
+        status: 502, code: "admission.policy_replaced",
+        message: "the policy was replaced while the connection stood", stage: "attestation",
+        expected: "the policy that it was admitted by", got: "another with `on_change: close`",
+        remedy: "connect again")
+
+    static let admissionOver = Failure(
+        status: 502, code: "stream.admission_over",
+        message: "the answer outlasted what its connection was admitted for", stage: "response",
+        expected: "its end within twice the policy's max_age", got: "an answer that goes on",
+        remedy: "use HTTP/2, which renews admissions, or `long_answers: finish` in the policy")
+
     static func stalled(_ limit: UInt64) -> Failure {
         Failure(
             status: 504, code: "stream.stalled", message: "the stream came to a stop",

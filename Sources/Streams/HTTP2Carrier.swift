@@ -29,6 +29,8 @@ class HTTP2Carrier: HTTP2Session {
     private var taken = 0
     /// Bytes that wait here for their conversations.
     private var kept = 0
+    /// Bytes of the peer's exchange in the present read.
+    private var control: [UInt8] = []
     final var isDraining = false
 
     /// Bytes of all streams that may wait here while each has a place of its own: 64 stalled ones
@@ -101,6 +103,7 @@ class HTTP2Carrier: HTTP2Session {
             flush()
             return end(.refused(.badFrames(error)))
         }
+        if !control.isEmpty { deliverControl() }
         schedule()
     }
 
@@ -125,7 +128,34 @@ class HTTP2Carrier: HTTP2Session {
         schedule()
     }
 
+    override final func didReceiveControl(_ bytes: Span<UInt8>) {
+        // Who is not attested by an exchange has none to go on with; other uses of the type are
+        // passed over (RFC 9113 section 5.5).
+        guard lent.with({ $0.keeper != nil }) else { return }
+        control += Array(copying: bytes)
+    }
+
+    /// What comes of it may end the connection, which the library's own calls must not.
+    private final func deliverControl() {
+        let bytes = control
+        control = []
+        link.keeper?.receive(bytes, on: link)
+    }
+
     // MARK: Out
+
+    /// Sends bytes of this side's exchange.
+    final func sendControl(_ bytes: [UInt8]) {
+        submitControl(bytes)
+        schedule()
+    }
+
+    /// Says that no stream begins any more, as far as the peer still reads.
+    final func goAwayNow() {
+        if !isDraining { goAway() }
+        isDraining = true
+        flush()
+    }
 
     /// Sends at the end of this pass of the loop.
     @inline(__always)

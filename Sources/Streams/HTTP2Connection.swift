@@ -35,7 +35,7 @@ final class HTTP2Connection: HTTP2Carrier {
     /// Tells the caller in time that its admission ends, so that its next request finds another
     /// connection and is not refused on this one.
     func watchAdmission() {
-        guard downstream.expiresAt != nil else { return }
+        guard downstream.expiresAt != nil, downstream.keeper?.renews != true else { return }
         let timer = LoopTimer(on: downstream.loop) { [unowned self] in self.drain() }
         timer.start(after: downstream.remainingLife)
         admission?.close()

@@ -17,7 +17,7 @@ open class Link: Socket {
     /// What ALPN chose; nil without TLS, or where it chose nothing.
     public private(set) final var applicationProtocol: String?
     /// Whether the peer speaks HTTP/2 once the link is open.
-    final var speaksHTTP2: Bool {
+    public final var speaksHTTP2: Bool {
         guard let name = applicationProtocol else { return false }
         return name == "h2" || name.hasSuffix("+h2")
     }
@@ -54,6 +54,10 @@ open class Link: Socket {
 
     /// When, on the loop's clock, the peer's admission ends: no request begins after it.
     public final var expiresAt: UInt64?
+    /// When, on that clock, answers under way are cut; nil where they are not.
+    public final var cutsAt: UInt64?
+    /// What renews the admission; nil where nothing can.
+    public final var keeper: (any AdmissionKeeper)?
 
     /// Milliseconds that the peer's admission still lasts.
     final var remainingLife: UInt64 {
@@ -73,6 +77,12 @@ open class Link: Socket {
     open func didBecomeWritable() {}
     /// It is over; close it.
     open func didBreak(_ error: LinkError) {}
+
+    /// Sends bytes of this side's exchange on an open link of HTTP/2.
+    open func sendControl(_ bytes: [UInt8]) {}
+    /// The peer's admission is over: no request begins, and the link ends, with its last stream or
+    /// at once.
+    open func endAdmission(_ failure: Failure, afterStreams: Bool) {}
 
     /// Bytes came before the link was begun.
     open func didReadEarly(_ bytes: consuming Buffer) {}
@@ -277,10 +287,13 @@ open class Link: Socket {
         stalled = nil
         queued = nil
         leftover = []
-        // It may hold timers and jobs of its own.
+        // Both may hold timers and jobs of their own.
         let waiting = preamble
         preamble = nil
         waiting?.linkDidBreak(self)
+        let keeping = keeper
+        keeper = nil
+        keeping?.linkDidClose(self)
     }
 
     /// TLS-Exporter of this session (RFC 8446 section 7.5); nil without TLS.

@@ -15,8 +15,9 @@ public protocol StreamService: AnyObject {
     func makeHandler(for connection: Downstream) -> any RequestHandler
     /// A connection is over; nil when it ended in order.
     func ended(_ connection: Downstream, _ error: LinkError?)
-    /// What peers were admitted by has changed: end the admissions of upstream links.
-    func expireAdmissions()
+    /// What peers were admitted by has changed: end the admissions of upstream links, with
+    /// `atOnce` also the links.
+    func expireAdmissions(atOnce: Bool)
     /// The worker is ending: give up idle upstream links and timers.
     func close()
 }
@@ -31,8 +32,9 @@ public protocol Acceptor: AnyObject {
     func drain(then done: @escaping () -> Void)
     /// Each connection of now ends in its own time; accepting goes on.
     func drainConnections()
-    /// Ends every admission: no request begins on a connection that stands.
-    func expireAdmissions()
+    /// Ends every admission: no request begins on a connection that stands, and with `atOnce` it
+    /// ends.
+    func expireAdmissions(atOnce: Bool)
     /// Closes everything at once.
     func stop()
 }
@@ -93,9 +95,15 @@ public final class StreamListener: Listener, Acceptor {
 
     /// Ends every admission: no request begins on a connection that stands, its next exchange
     /// needs a new one.
-    public func expireAdmissions() {
-        for connection in connections.values { connection.expire() }
-        service.expireAdmissions()
+    public func expireAdmissions(atOnce: Bool) {
+        for connection in Array(connections.values) where connection.expiresAt != nil {
+            if atOnce {
+                connection.endAdmission(.policyReplaced, afterStreams: false)
+            } else {
+                connection.expire()
+            }
+        }
+        service.expireAdmissions(atOnce: atOnce)
     }
 
     public func stop() {

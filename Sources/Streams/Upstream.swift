@@ -147,6 +147,17 @@ public final class Upstream: Link {
         abandon(error)
     }
 
+    public override func sendControl(_ bytes: [UInt8]) { multiplexed?.sendControl(bytes) }
+
+    public override func endAdmission(_ failure: Failure, afterStreams: Bool) {
+        expiresAt = now
+        guard afterStreams else {
+            multiplexed?.goAwayNow()
+            return abandon(.refused(failure))
+        }
+        multiplexed?.retireIfOver()
+    }
+
     // MARK: Acknowledgements
 
     private func beginAcknowledging() {

@@ -63,8 +63,13 @@ public final class UpstreamPool {
     }
 
     /// Ends the admission of every link: those in use finish their exchange and are not lent again.
-    public func expireAdmissions() {
-        for link in all.values where link.expiresAt != nil { link.expiresAt = loop.now }
+    ///
+    /// With `atOnce` they end, and their exchanges fail.
+    public func expireAdmissions(atOnce: Bool = false) {
+        for link in Array(all.values) where link.expiresAt != nil {
+            link.expiresAt = loop.now
+            if atOnce { link.endAdmission(.policyReplaced, afterStreams: false) }
+        }
         for carrier in shared { carrier.retireIfOver() }
     }
 

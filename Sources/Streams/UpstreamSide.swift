@@ -57,6 +57,14 @@ enum UpstreamSide {
     }
 
     /// Detaches after an exchange that ended cleanly.
+    /// When answers under way are cut; nil where they are not.
+    var cutsAt: UInt64? {
+        switch self {
+        case .connection(let link): link.cutsAt
+        case .stream(let stream): stream.cutsAt
+        }
+    }
+
     func giveBack() {
         switch self {
         case .connection(let link): link.pool.with { $0.giveBack(link) }

@@ -21,6 +21,9 @@ final class UpstreamStream: HTTP2Flow {
         super.init(0, on: connection, hasBody: true)
     }
 
+    /// When answers under way are cut; nil where they are not.
+    var cutsAt: UInt64? { lent.with { $0.link.cutsAt } }
+
     /// Begins the stream; false where the connection takes no more.
     func sendHead(_ head: RequestHead, hasBody: Bool) -> Bool {
         guard !isClosed else { return false }

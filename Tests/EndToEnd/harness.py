@@ -7,8 +7,13 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "Support"))
+
+import clocks  # noqa: E402
 
 ANONYMOUS = "version: 1\npeers: anonymous\n"
 SIMULATED = "version: 1\npeers: [{name: simulated, simulated: true}]\n"
@@ -123,8 +128,12 @@ def software_tpm(directory, name="swtpm"):
 class Stack:
     """`connect` → attested channel → `serve` → `backend`, with a software TPM or simulated."""
 
-    def __init__(self, ratel, backend, simulated=None, serve=(), connect=(), directory=None):
-        self.ratel = ratel
+    def __init__(
+        self, ratel, backend, simulated=None, serve=(), connect=(), directory=None, rate=None,
+        head="",
+    ):
+        """`rate` is how fast the clocks of both run; `head` goes before the policy's peers."""
+        self.ratel, self.rate, self.head, self.clock = ratel, rate, head, None
         self.stack = contextlib.ExitStack()
         self.directory = directory or self.stack.enter_context(scratch())
         self.backend = backend
@@ -146,6 +155,11 @@ class Stack:
         self.stack.close()
 
     def start(self):
+        environment = {}
+        if self.rate:
+            self.clock = clocks.Clock(self.directory, self.rate)
+            environment = self.clock.environment
+        self.environment = environment
         attester = ["--attester", "simulated"]
         if not self.simulated:
             self.tpm = self.stack.enter_context(software_tpm(self.directory))
@@ -154,9 +168,10 @@ class Stack:
         command = [self.ratel, "serve", "--listen", f"127.0.0.1:{self.serve_port}"]
         command += ["--backend", self.backend, "--policy", self.serve_policy, *attester]
         command += ["--admin", f"127.0.0.1:{self.admin_port}", *self.serve_arguments]
-        self.serve = self.stack.enter_context(Process("serve", command, self.directory))
+        serve = Process("serve", command, self.directory, environment)
+        self.serve = self.stack.enter_context(serve)
         self.serve.wait_for_port(self.serve_port)
-        self.connect_policy = self.write("connect.yaml", self.policy())
+        self.connect_policy = self.write("connect.yaml", self.head + self.policy())
         self.connect = self.stack.enter_context(self.helper("connect", self.port))
         self.connect.wait_for_port(self.port)
 
@@ -164,7 +179,9 @@ class Stack:
         """A `connect` to the server, which listens at the port."""
         command = [self.ratel, "connect", f"127.0.0.1:{self.serve_port}"]
         command += ["--policy", self.connect_policy, "--listen", f"127.0.0.1:{port}"]
-        return Process(name, command + self.connect_arguments, self.directory)
+        return Process(
+            name, command + self.connect_arguments, self.directory, self.environment
+        )
 
     def policy(self):
         """What the server presents, taken as what it has to present."""

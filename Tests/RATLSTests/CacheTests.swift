@@ -16,16 +16,16 @@ struct CacheTests {
         endorsements: [Endorsement] = [], signature other: [UInt8]? = nil
     ) throws -> EvidenceBody {
         let attestation = ExchangeSettings.Attestation(
-            attester: try SimulatedAttester(), bindingKey: Wire.anyKey)
-        let made = try QuoteJob.quote([base], attestation)[0]
-        guard case .evidence(let evidence, _, let path, let signature) = made.product else {
+            attester: try SimulatedAttester(), bindingKeys: Wire.anyBindingKeys)
+        let made = try QuoteJob(attestation: attestation, work: .quote(base: base)).run().get()
+        guard case .evidence(let quoted) = made.product else {
             preconditionFailure("no Evidence")
         }
         return EvidenceBody(
-            nonce: [UInt8](repeating: 1, count: 32), evidence: evidence,
-            bindingKey: Wire.anyKey.spki, path: path,
+            nonce: [UInt8](repeating: 1, count: 32), evidence: quoted.evidence,
+            bindingKey: quoted.bindingKey, path: quoted.path,
             configuration: Array(#"{"access_log":"off"}"#.utf8), endorsements: endorsements,
-            signature: other ?? signature)
+            signature: other ?? quoted.signature)
     }
 
     private func job(
@@ -84,7 +84,7 @@ struct CacheTests {
 
     private func result(at time: Int64) throws -> AttestationResult {
         guard case .success(let outcome) = job(try body(), at: time).run(),
-            case .admitted(let result) = outcome.product
+            case .admitted(let result, _) = outcome.product
         else { preconditionFailure("not admitted") }
         return result
     }
@@ -114,7 +114,7 @@ struct CacheTests {
             let text = Binding.evidenceToSign(
                 base: base, manifest: Binding.manifest(of: evidence))
             let body = EvidenceBody(
-                nonce: good.nonce, evidence: evidence, bindingKey: good.bindingKey,
+                nonce: good.nonce, evidence: evidence, bindingKey: Wire.anyKey.spki,
                 path: good.path, configuration: good.configuration, endorsements: [],
                 signature: try signature ?? Wire.anyKey.signRaw(text))
             return AppraisalJob(

@@ -185,13 +185,13 @@ struct FrameTests {
             settings: ExchangeSettings(
                 asks: .policy(Sample.policy()),
                 attestation: attester.map {
-                    ExchangeSettings.Attestation(attester: $0, bindingKey: Wire.anyKey)
+                    ExchangeSettings.Attestation(attester: $0, bindingKeys: Wire.anyBindingKeys)
                 },
                 configuration: configuration),
             channel: ChannelFacts(
                 channelID: 1, role: .server, localSPKI: Sample.serverKey,
                 peerSPKI: Sample.clientKey, export: { _, _ in exported }),
-            now: 1_800_000_000)
+            moment: Moment(unix: 1_800_000_000, uptime: 0))
     }
 
     private func end(_ exchange: Exchange, kinds: [EvidenceKind] = [.simulated]) -> String? {

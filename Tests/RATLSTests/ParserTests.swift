@@ -68,7 +68,9 @@ struct ParserTests {
             guard let read = try? ChallengeBody.decode(bytes) else { return }
             #expect(read.encoded == bytes)
         }
-        mutate(ResultBody.admitted.encoded, rounds: 500) { _ = try? ResultBody.decode($0) }
+        mutate(ResultBody.admitted(leaseSeconds: 300).encoded, rounds: 500) {
+            _ = try? ResultBody.decode($0)
+        }
         let credential = CredentialChallenge(idObject: [1, 2], encryptedSecret: [3])
         mutate(ActivationBody.encode(credential), rounds: 500) { bytes in
             guard let read = try? ActivationBody.decode(bytes) else { return }

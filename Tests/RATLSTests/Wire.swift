@@ -1,5 +1,6 @@
 import Appraisal
 import Attestation
+import Bytes
 import Keys
 import RATLS
 import RATS
@@ -11,14 +12,21 @@ struct Wire {
 
     var client: Exchange
     var server: Exchange
+    /// What each side remembers of the other.
+    private let clientLeases: [Lease]
+    private let serverLeases: [Lease]
     var clientEnd = End.running
     var serverEnd = End.running
     /// Every frame as it was sent, in order.
     var frames: [(from: Role, bytes: [UInt8])] = []
+    /// When frames arrive, in milliseconds since boot.
+    var uptime: UInt64 = 1_000_000
     /// What becomes of a frame on its way.
     var tamper: (Role, [UInt8]) -> [[UInt8]] = { [$1] }
 
     init(client: Side, server: Side, secret: [UInt8] = [1, 2, 3]) {
+        clientLeases = client.leases
+        serverLeases = server.leases
         self.client = Wire.exchange(client, .client, peer: server, secret: secret)
         self.server = Wire.exchange(server, .server, peer: client, secret: secret)
     }
@@ -31,7 +39,19 @@ struct Wire {
         /// What this side believes to be the peer's key, if not the truth.
         var seenPeerSPKI: [UInt8]?
         var configuration = Array(#"{"access_log":"off"}"#.utf8)
-        var bindingKey = Wire.anyKey
+        var bindingKeys = Wire.anyBindingKeys
+        /// What this side remembers of the peer.
+        var leases: [Lease] = []
+        var uptime: UInt64 = 1_000_000
+    }
+
+    static let anyBindingKeys = freshBindingKeys()
+
+    static func freshBindingKeys(_ clock: TestClock = TestClock()) -> BindingKeys {
+        guard let keys = try? BindingKeys(clock: { clock.now }) else {
+            preconditionFailure("no key")
+        }
+        return keys
     }
 
     static let anyKey = generated()
@@ -42,14 +62,16 @@ struct Wire {
         return key
     }
 
-    private static func exchange(
+    static func exchange(
         _ side: Side,
         _ role: Role,
         peer: Side,
-        secret: [UInt8]
+        secret: [UInt8],
+        purpose: Exchange.Purpose = .opening,
+        counts: ChallengeCounts = ChallengeCounts()
     ) -> Exchange {
         let attestation = side.attester.map {
-            ExchangeSettings.Attestation(attester: $0, bindingKey: side.bindingKey)
+            ExchangeSettings.Attestation(attester: $0, bindingKeys: side.bindingKeys)
         }
         return Exchange(
             settings: ExchangeSettings(
@@ -64,19 +86,33 @@ struct Wire {
                 peerSPKI: side.seenPeerSPKI ?? peer.spki,
                 export: { Digest.sha256.authenticate(Array($0.utf8) + $1, key: secret) }
             ),
-            now: 1_800_000_000
+            purpose: purpose,
+            counts: counts,
+            moment: Moment(unix: 1_800_000_000, uptime: side.uptime)
         )
+    }
+
+    /// What a side remembers of a peer that it admitted just now.
+    static func lease(_ exchange: inout Exchange) throws -> Lease {
+        let lease = exchange.takeLease()
+        return try #require(lease)
     }
 
     /// Runs both sides until neither has anything to do.
     mutating func run() {
-        var toServer = deliver(.client, client.start())
-        var toClient = deliver(.server, server.start())
+        exchangeFrames(
+            deliver(.client, client.start(leases: clientLeases)),
+            deliver(.server, server.start(leases: serverLeases)))
+    }
+
+    /// Goes on from what each side has sent.
+    mutating func exchangeFrames(_ fromClient: [UInt8], _ fromServer: [UInt8]) {
+        var (toServer, toClient) = (fromClient, fromServer)
         var rounds = 0
         while rounds < 100 {
             rounds += 1
-            server.receive(toServer)
-            client.receive(toClient)
+            server.receive(toServer, uptime: uptime)
+            client.receive(toClient, uptime: uptime)
             let fromServer = Wire.drive(&server, &serverEnd)
             let fromClient = Wire.drive(&client, &clientEnd)
             if fromServer.isEmpty && fromClient.isEmpty { return }
@@ -85,7 +121,7 @@ struct Wire {
         }
     }
 
-    private mutating func deliver(_ from: Role, _ bytes: [UInt8]) -> [UInt8] {
+    mutating func deliver(_ from: Role, _ bytes: [UInt8]) -> [UInt8] {
         var output: [UInt8] = []
         var rest = bytes[...]
         while let frame = try? Frame.decode(rest) {
@@ -142,9 +178,24 @@ struct Wire {
     }
 }
 
+extension Exchange {
+    /// Takes bytes where it does not matter when.
+    mutating func receive(_ bytes: [UInt8]) { receive(bytes, uptime: 1_000_000) }
+}
+
 extension Wire.End {
     var code: String? { if case .refused(let refusal) = self { refusal.code } else { nil } }
     var isSettled: Bool { if case .settled = self { true } else { false } }
+}
+
+/// Milliseconds since boot that a test sets.
+final class TestClock: Sendable {
+    private let time = Locked<UInt64>(1_000_000)
+
+    var now: UInt64 {
+        get { time.withLock { $0 } }
+        set { time.withLock { $0 = newValue } }
+    }
 }
 
 /// Policies and sides that tests start from.
@@ -152,12 +203,13 @@ enum Sample {
     static func policy(
         mode: AppraisalPolicy.Mode = .enforce,
         simulated: Bool = true,
-        configuration: [ConfigurationConstraint] = []
+        configuration: [ConfigurationConstraint] = [],
+        maxAge: UInt32 = 300
     ) -> AppraisalPolicy {
         let peer = PeerPolicy(
             name: "dev-box",
             tier: .session,
-            maxAge: 300,
+            maxAge: maxAge,
             require: [.simulated: 1],
             tpm: nil,
             simulated: simulated,

@@ -50,13 +50,13 @@ class Devices:
         return device.answer(op, rest, data)
 
 
-def compiled(directory):
-    library = directory / "devices.so"
+def compiled(directory, name="devices"):
+    library = directory / f"{name}.so"
     if not library.exists():
         # The Swift toolchain brings a compiler along.
         clang = pathlib.Path(shutil.which("swift")).resolve().parent / "clang"
         command = [clang, "-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o", library]
-        subprocess.run([*command, HERE / "devices.c", "-ldl", "-pthread"], check=True)
+        subprocess.run([*command, HERE / f"{name}.c", "-ldl", "-pthread"], check=True)
     return library
 
 

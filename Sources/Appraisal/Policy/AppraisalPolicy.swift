@@ -20,16 +20,42 @@ public struct AppraisalPolicy: Sendable {
         case appraised([PeerPolicy])
     }
 
+    /// What becomes of an open connection whose peer is no longer what was admitted.
+    public enum OnChange: String, Sendable, CaseIterable {
+        /// No request begins on it, and it ends with its last stream.
+        case drain
+        /// It ends at once.
+        case close
+    }
+
+    /// What becomes of an answer that outlasts its connection's admission, where that cannot be
+    /// renewed (HTTP/1.1).
+    public enum LongAnswers: String, Sendable, CaseIterable {
+        /// It is cut at twice `max_age`.
+        case cut
+        /// It is sent to its end.
+        case finish
+    }
+
     /// What happens when Evidence does not hold.
     public let mode: Mode
+    /// What becomes of an open connection whose peer has changed.
+    public let onChange: OnChange
+    /// What becomes of an answer that outlasts its connection's admission.
+    public let longAnswers: LongAnswers
     /// Who may be a peer.
     public internal(set) var peers: Peers
     /// SHA-384 of the policy as it was written, with every file that it names, 48 bytes.
     public let digest: [UInt8]
 
     /// Puts a policy together.
-    public init(mode: Mode, peers: Peers, digest: [UInt8]) {
+    public init(
+        mode: Mode, peers: Peers, digest: [UInt8], onChange: OnChange = .drain,
+        longAnswers: LongAnswers = .cut
+    ) {
         self.mode = mode
+        self.onChange = onChange
+        self.longAnswers = longAnswers
         self.peers = peers
         self.digest = digest
     }

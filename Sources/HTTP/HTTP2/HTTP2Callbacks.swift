@@ -24,7 +24,9 @@ final class HTTP2Callbacks: @unchecked Sendable {
         unsafe nghttp2_option_set_no_auto_window_update(options, 1)
         // Its own limit on resets stands behind `HTTP2Limits`, which is the one that is told.
         unsafe nghttp2_option_set_stream_reset_rate_limit(options, 10_000, 1_000)
+        unsafe nghttp2_option_set_user_recv_extension_type(options, HTTP2Session.controlType)
         unsafe HTTP2Callbacks.set(callbacks)
+        unsafe HTTP2Callbacks.setControl(callbacks)
     }
 
     @unsafe func make(_ role: HTTP2Session.Role, _ session: inout OpaquePointer?) {
@@ -124,6 +126,35 @@ final class HTTP2Callbacks: @unchecked Sendable {
         _ pointer: UnsafePointer<UInt8>?, _ count: Int
     ) -> UnsafeBufferPointer<UInt8> {
         unsafe UnsafeBufferPointer(start: pointer, count: count)
+    }
+
+    /// Frames of the attestation exchange: their payload is kept nowhere but in the session.
+    @unsafe private static func setControl(_ callbacks: OpaquePointer) {
+        unsafe nghttp2_session_callbacks_set_on_extension_chunk_recv_callback(callbacks) {
+            _, head, data, count, context in
+            let stream = unsafe head!.pointee.stream_id
+            let bytes = unsafe HTTP2Callbacks.span(data, count)
+            unsafe HTTP2Callbacks.session(context) {
+                unsafe $0.receivedControl(bytes.span, stream: stream)
+            }
+            return 0
+        }
+        unsafe nghttp2_session_callbacks_set_unpack_extension_callback(callbacks) {
+            _, payload, _, _ in
+            unsafe payload!.pointee = nil
+            return 0
+        }
+        unsafe nghttp2_session_callbacks_set_pack_extension_callback(callbacks) {
+            _, target, room, _, context in
+            unsafe HTTP2Callbacks.session(context) { session in
+                guard let piece = session.unsentControl.first, piece.count <= room else {
+                    return Int(NGHTTP2_ERR_CANCEL.rawValue)
+                }
+                session.unsentControl.removeFirst()
+                for (place, byte) in piece.enumerated() { unsafe target![place] = byte }
+                return piece.count
+            }
+        }
     }
 
     @unsafe private static func set(_ callbacks: OpaquePointer) {

@@ -87,6 +87,23 @@ extension HTTP2Session {
         unsafe nghttp2_submit_ping(session, UInt8(NGHTTP2_FLAG_NONE.rawValue), nil)
     }
 
+    /// Sends bytes of the attestation exchange, between the frames of streams.
+    public final func submitControl(_ bytes: [UInt8]) {
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            unsentControl.append(rest.prefix(HTTP2Session.controlPiece))
+            rest = rest.dropFirst(HTTP2Session.controlPiece)
+            unsafe nghttp2_submit_extension(
+                session, HTTP2Session.controlType, UInt8(NGHTTP2_FLAG_NONE.rawValue), 0, nil)
+        }
+    }
+
+    /// The frame type that carries the exchange (protocol.md, "Long connections").
+    static let controlType: UInt8 = 0xF1
+    /// Bytes of a frame: below the smallest SETTINGS_MAX_FRAME_SIZE that a peer may have (16,384),
+    /// and half of a TLS record, so that it finds room beside other frames.
+    static let controlPiece = 8_192
+
     /// Accepts no more streams; those that stand go on.
     public final func goAway() {
         let last = unsafe nghttp2_session_get_last_proc_stream_id(session)

@@ -33,6 +33,8 @@ open class HTTP2Session {
     public private(set) final var hasSettings = false
     /// Where `fill` writes to.
     private final var output: Buffer?
+    /// Pieces of this side's exchange, each a frame of its own.
+    final var unsentControl: [ArraySlice<UInt8>] = []
 
     /// Begins a connection and queues its SETTINGS.
     public init(_ role: Role, limits: HTTP2Limits = HTTP2Limits()) {
@@ -83,6 +85,8 @@ open class HTTP2Session {
     open func didReceiveEnd(stream: Int32, trailers: [UInt8]) {}
     /// The stream is over; `code` is 0 where both sides ended it in order.
     open func didClose(stream: Int32, code: UInt32) {}
+    /// Bytes came in frames of the attestation exchange (protocol.md, "Long connections").
+    open func didReceiveControl(_ bytes: Span<UInt8>) {}
     /// The peer said how much it takes.
     open func didReceiveSettings() {}
     /// The peer takes no more streams; those it will not answer are closed as refused.
@@ -182,6 +186,16 @@ open class HTTP2Session {
 
     final func received(name: Span<UInt8>, value: Span<UInt8>) {
         incoming.append(name: name, value: value, limit: Int(limits.maximumHeaderList))
+    }
+
+    final func receivedControl(_ bytes: Span<UInt8>, stream: Int32) {
+        guard stream == 0 else {
+            return fail(
+                HTTP2Error(
+                    "a frame of the exchange on stream \(stream)",
+                    code: HTTP2Error.protocolError))
+        }
+        if trouble == nil { didReceiveControl(bytes) }
     }
 
     final func receivedFrame(_ kind: HTTP2Callbacks.FrameKind, stream: Int32, endsStream: Bool) {

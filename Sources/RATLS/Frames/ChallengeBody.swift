@@ -22,13 +22,17 @@ public struct ChallengeBody: Sendable, Equatable {
     public let question: Question?
 
     /// Asks for Evidence of one of these kinds, with a fresh nonce; or, without kinds, for none.
-    public static func make(kinds: [EvidenceKind]) -> ChallengeBody {
+    ///
+    /// `knownKeys` are the hashes of binding keys from which a lease would do, 32 bytes each.
+    public static func make(
+        kinds: [EvidenceKind], knownKeys: [[UInt8]] = []
+    ) -> ChallengeBody {
         guard !kinds.isEmpty else { return ChallengeBody(question: nil) }
         return ChallengeBody(
             question: Question(
                 nonce: SecureRandom.bytes(Binding.nonceSize),
                 kinds: kinds.map(\.rawValue),
-                knownKeys: []
+                knownKeys: knownKeys
             )
         )
     }

@@ -11,8 +11,13 @@ public struct ResultBody: Sendable, Equatable {
     /// The refusal in words; empty if accepted.
     public let text: String
 
-    /// Accepted.
-    public static var admitted: ResultBody { ResultBody(code: 0, text: "") }
+    /// For how many seconds the Evidence is remembered; 0 where it is not, or was refused.
+    public let leaseSeconds: UInt64
+
+    /// Accepted, and remembered for so many seconds.
+    public static func admitted(leaseSeconds: UInt64 = 0) -> ResultBody {
+        ResultBody(code: 0, text: "", leaseSeconds: leaseSeconds)
+    }
 
     /// Refused, in the words of `refusal`.
     ///
@@ -25,12 +30,14 @@ public struct ResultBody: Sendable, Equatable {
             guard text.utf8.count + 4 <= maxText else { break }
             text.unicodeScalars.append(scalar)
         }
-        return ResultBody(code: refusal.stage.number, text: text)
+        return ResultBody(code: refusal.stage.number, text: text, leaseSeconds: 0)
     }
 
     /// The body as it travels.
     public var encoded: [UInt8] {
-        CBORValue.fields([(1, .unsigned(code)), (2, .text(text)), (3, .unsigned(0))]).encoded()
+        CBORValue.fields([
+            (1, .unsigned(code)), (2, .text(text)), (3, .unsigned(leaseSeconds)),
+        ]).encoded()
     }
 
     /// Reads a body; text and seconds may be absent.
@@ -39,8 +46,8 @@ public struct ResultBody: Sendable, Equatable {
             let fields = try CBORFields(decoding: bytes, allowed: [1, 2, 3])
             let text = fields.optional(2) == nil ? "" : try fields.text(2)
             guard text.utf8.count <= maxText else { throw CBORError(.wrongType, offset: 2) }
-            if fields.optional(3) != nil { _ = try fields.number(3) }
-            return ResultBody(code: try fields.number(1), text: text)
+            let seconds = fields.optional(3) == nil ? 0 : try fields.number(3)
+            return ResultBody(code: try fields.number(1), text: text, leaseSeconds: seconds)
         } catch {
             throw ExchangeRules.refusal(
                 "exchange.result.malformed",

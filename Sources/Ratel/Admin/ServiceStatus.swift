@@ -50,6 +50,7 @@ final class ServiceStatus: OperationStatus, Sendable {
         page.histogram(
             "ratel_quote_seconds", "Time that one quote took on this machine.",
             [channel.quotes.times])
+        page.addAttestation(channel.quotes, [channel.identity.bindingKeys], channel.log)
         addAppraisals(to: &page)
         return page.text
     }

@@ -1,4 +1,5 @@
 internal import Loop
+internal import RATLS
 internal import Streams
 
 extension Exposition {
@@ -45,6 +46,24 @@ extension Exposition {
         histogram(
             "ratel_first_byte_seconds", "From a request's head to its answer's first byte.",
             all.map(\.firstByte))
+    }
+
+    /// What attesting and being attested to costs, beside the time of quotes.
+    mutating func addAttestation(_ quotes: QuoteQueue, _ keys: [BindingKeys], _ log: ChannelLog) {
+        counter("ratel_quotes_total", "Quotes that were taken.", quotes.quotes.now)
+        counter(
+            "ratel_quoted_connections_total", "Challenges that those quotes answered.",
+            quotes.served.now)
+        gauge("ratel_challenges_waiting", "Challenges that wait for a quote.", quotes.waiting)
+        counter(
+            "ratel_leases_signed_total", "Challenges that were answered with a lease.",
+            keys.reduce(0) { $0 + $1.leasesSigned })
+        counter(
+            "ratel_leases_accepted_total", "Admissions and renewals that rested on a lease.",
+            log.leases.now)
+        counter(
+            "ratel_renewals_total", "Peers of open connections that were admitted anew.",
+            log.renewals.now)
     }
 
     /// Listeners on one loop share what it counts.

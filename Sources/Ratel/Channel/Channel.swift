@@ -15,6 +15,8 @@ final class Channel: Sendable {
     /// Appraises peers.
     let appraisals: Appraisals
     let quotes: QuoteQueue
+    /// What is remembered of peers that attested.
+    let leases = LeaseBook()
     let log: ChannelLog
 
     private let describe: @Sendable (AppraisalPolicy) -> EffectiveConfiguration
@@ -33,6 +35,7 @@ final class Channel: Sendable {
         self.appraisals = appraisals
         self.describe = describe
         state = Locked((policy, Channel.settings(policy, identity, describe)))
+        appraisals.store?.whenReplaced { [weak self] in self?.forget() }
     }
 
     /// What the next exchange asks and presents.
@@ -46,7 +49,28 @@ final class Channel: Sendable {
         let settings = Channel.settings(policy, identity, describe)
         state.withLock { $0 = (policy, settings) }
         appraisals.store?.roots = CollateralRoots(policy: policy)
+        forget()
+    }
+
+    /// Forgets every result: what they rest on has changed.
+    func forget() {
         appraisals.cache.removeAll()
+        leases.removeAll()
+    }
+
+    /// What an exchange has to know of one connection.
+    func facts(of link: Link, _ handshake: Handshake) -> ChannelFacts {
+        ChannelFacts(
+            channelID: handshake.channelID, role: role, localSPKI: handshake.localKey,
+            peerSPKI: handshake.peerKey,
+            // The link outlives its preamble and its keeper, and so each exchange.
+            export: { [unowned link] in link.export(label: $0, context: $1, count: 32) })
+    }
+
+    /// What leases are kept under: a client's channel leads to one server, whatever keys that has;
+    /// callers are told apart by theirs, so that none hears of the others' binding keys.
+    func origin(of facts: ChannelFacts) -> [UInt8] {
+        role == .client ? [] : Digest.sha256(facts.peerSPKI ?? [])
     }
 
     private static func settings(
@@ -56,7 +80,7 @@ final class Channel: Sendable {
         ExchangeSettings(
             asks: .policy(policy),
             attestation: identity.attester.map {
-                ExchangeSettings.Attestation(attester: $0, bindingKey: identity.bindingKey)
+                ExchangeSettings.Attestation(attester: $0, bindingKeys: identity.bindingKeys)
             },
             configuration: describe(policy).encoded)
     }
@@ -77,12 +101,16 @@ final class Channel: Sendable {
     /// `dialect` is how another system's server carried its Evidence.
     func admitted(
         _ link: Link, _ caller: AdmittedCaller, _ result: AttestationResult?,
-        dialect: String? = nil
+        dialect: String? = nil, wasLeased: Bool = false
     ) {
         let connection = link as? Downstream
         connection?.peer = caller
         var details: Logger.Metadata = ["role": "\(role == .server ? "server" : "client")"]
         if let dialect { details["dialect"] = "\(dialect)" }
+        if wasLeased {
+            log.leases.addShared(1)
+            details["lease"] = "true"
+        }
         if let result {
             let kinds = result.evidence.map { $0.format.rawValue }
             details["evidence"] = "\(kinds.joined(separator: ","))"

@@ -20,8 +20,8 @@ final class ChannelIdentity: Sendable {
     }
 
     let attester: (any Attester)?
-    /// The key that Evidence vouches for; made here, never written anywhere.
-    let bindingKey: PrivateKey
+    /// The keys that Evidence vouches for; made here, never written anywhere.
+    let bindingKeys: BindingKeys
     private let side: TLSContext.Side
     private let protocols: [String]
     private let verifier: ChannelVerifier
@@ -39,7 +39,7 @@ final class ChannelIdentity: Sendable {
         self.attester = attester
         self.provided = provided
         do {
-            bindingKey = try PrivateKey.generate()
+            bindingKeys = try BindingKeys(clock: { System.uptimeMilliseconds })
         } catch {
             throw ChannelIdentity.keyRefusal("\(error)")
         }

@@ -13,6 +13,10 @@ final class ChannelLog: Sendable {
     let handshakes = Counter()
     /// Peers that were admitted, on either side.
     let admissions = Counter()
+    /// Admissions and renewals that rested on a lease.
+    let leases = Counter()
+    /// Peers of open connections that were admitted anew.
+    let renewals = Counter()
 
     /// Writes to `logger`.
     init(logger: Logger, accessLog: AccessLog) {

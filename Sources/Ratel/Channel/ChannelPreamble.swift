@@ -3,22 +3,18 @@ internal import Loop
 internal import RATLS
 internal import RATS
 internal import Streams
-internal import Synchronization
 internal import TLS
 
 /// Runs the attestation exchange over one link and opens the link with what it earned.
-///
-/// The rules are all in `Exchange`; this carries bytes and jobs between it, the link, the quote
-/// queue and libuv's threads.
-final class ChannelPreamble: Preamble {
+final class ChannelPreamble: Preamble, ExchangeRun.Owner {
     private let channel: Channel
-    private var exchange: Exchange?
+    private var run: ExchangeRun?
+    private var facts: ChannelFacts?
     /// What a server of another system says, in place of an exchange.
     private var foreign: ForeignServer?
-    /// When the challenge was sent: the age of a result runs from there.
+    /// When such a server was asked, in milliseconds since boot.
     private var began: UInt64 = 0
     private var isOver = false
-    private let presence = Presence()
     /// Keeps a refused connection a moment, so that the peer can read why.
     private var linger: LoopTimer?
 
@@ -31,41 +27,57 @@ final class ChannelPreamble: Preamble {
         guard ChannelProtocol.isAttested(handshake.applicationProtocol) else {
             return beginWithoutExchange(link, handshake)
         }
-        let facts = ChannelFacts(
-            channelID: handshake.channelID,
-            role: channel.role,
-            localSPKI: handshake.localKey,
-            peerSPKI: handshake.peerKey,
-            // The link outlives its preamble, and so this exchange.
-            export: { [unowned link] in link.export(label: $0, context: $1, count: 32) })
-        began = link.now
-        var exchange = Exchange(settings: channel.settings, channel: facts, now: System.now)
-        let challenge = exchange.start()
-        self.exchange = exchange
-        link.sendMessage(challenge)
-        proceed(link)
+        let facts = channel.facts(of: link, handshake)
+        self.facts = facts
+        let exchange = Exchange(settings: channel.settings, channel: facts, moment: .now)
+        let run = ExchangeRun(
+            exchange, of: channel, origin: channel.origin(of: facts), owner: self)
+        self.run = run
+        // A result that ends within a second would open a connection for nothing.
+        link.sendMessage(run.exchange.start(leases: run.leases(least: 1_000)))
+        run.proceed(link)
     }
 
     func receive(_ bytes: [UInt8], on link: Link) {
         guard !isOver else { return }
         if let foreign { return perform(foreign.receive(bytes), link) }
-        exchange?.receive(bytes)
-        proceed(link)
+        run?.receive(bytes, on: link)
     }
 
     func linkDidBreak(_ link: Link) {
-        isOver = true
-        presence.end()
-        exchange = nil
+        finish()
         linger?.close()
         linger = nil
     }
+
+    private func finish() {
+        isOver = true
+        run?.end()
+        run = nil
+    }
+
+    // MARK: The exchange
+
+    func exchangeSends(_ bytes: [UInt8], on link: Link) { link.sendMessage(bytes) }
+
+    func exchangeDidSettle(on link: Link) {
+        guard let run else { return }
+        let leftover = run.exchange.takeLeftover()
+        let counts = run.exchange.counts
+        admit(link, run.exchange.admit(), leftover: leftover, counts: counts)
+    }
+
+    func exchangeWasRefused(_ refusal: Refusal, on link: Link) {
+        refuse(link, refusal, mayAnswer: false)
+    }
+
+    // MARK: Other systems
 
     /// A third party. A server may be known by the Evidence in its certificate, where the policy
     /// says so; a caller is let in only where the policy says that anybody is.
     private func beginWithoutExchange(_ link: Link, _ handshake: Handshake) {
         if channel.role == .client {
-            began = link.now
+            began = System.uptimeMilliseconds
             let foreign = ForeignServer(handshake, channel) { [unowned link] label in
                 link.export(label: label, context: [], count: 32) ?? []
             }
@@ -104,54 +116,17 @@ final class ChannelPreamble: Preamble {
         }
     }
 
-    private func proceed(_ link: Link) {
-        while !isOver, !link.isClosing {
-            switch exchange?.next() ?? .wait {
-            case .wait:
-                return
-            case .send(let bytes):
-                link.sendMessage(bytes)
-            case .quote(let job):
-                channel.quotes.submit(
-                    job, of: link.callerAddress, isWanted: { [presence] in presence.isThere },
-                    to: link.loop.mailbox, then: resume(link, job))
-            case .appraise(let job):
-                channel.appraisals.run(job, on: link.loop) { [self] outcome in
-                    guard !isOver, !link.isClosing else { return }
-                    exchange?.appraised(outcome)
-                    proceed(link)
-                }
-            case .settled:
-                guard let peer = exchange?.admit() else { return }
-                let leftover = exchange?.takeLeftover() ?? []
-                return admit(link, peer, leftover: leftover)
-            case .inspected:
-                return refuse(link, .inspectionOnly, mayAnswer: false)
-            case .refused(let refusal):
-                return refuse(link, refusal, mayAnswer: false)
-            }
-        }
-    }
-
-    private func resume(
-        _ link: Link, _ job: QuoteJob
-    ) -> @Sendable (Result<QuoteJob.Outcome, Refusal>) -> Void {
-        let bound = LoopBound((preamble: self, link: link))
-        return { outcome in
-            let (preamble, link) = bound.value
-            guard !preamble.isOver, !link.isClosing else { return }
-            preamble.exchange?.quoted(outcome)
-            preamble.proceed(link)
-        }
-    }
+    // MARK: The end
 
     private func admit(
-        _ link: Link, _ peer: consuming AdmittedPeer, leftover: [UInt8], dialect: String? = nil
+        _ link: Link, _ peer: consuming AdmittedPeer, leftover: [UInt8],
+        counts: ChallengeCounts? = nil, dialect: String? = nil
     ) {
-        isOver = true
-        exchange = nil
+        finish()
         let standing = peer.standing
         let name = peer.name
+        let askedAt = peer.askedAt
+        let wasLeased = peer.wasLeased
         if case .observed(let refusal) = standing {
             return refuse(link, refusal, mayAnswer: true)
         }
@@ -161,17 +136,25 @@ final class ChannelPreamble: Preamble {
         let result: AttestationResult? =
             if case .attested(let result) = standing { result } else { nil }
         let caller = AdmittedCaller(name: name, tier: result?.tier.rawValue ?? "none")
-        channel.admitted(link, caller, result, dialect: dialect)
-        link.expiresAt = result.map { result in
-            let age = began + UInt64(result.maxAge) * 1_000
-            return min(age, link.now + UInt64(result.lifetime(at: System.now)) * 1_000)
+        channel.admitted(link, caller, result, dialect: dialect, wasLeased: wasLeased)
+        if let counts, let facts, link.speaksHTTP2 {
+            link.keeper = ChannelKeeper(
+                channel, facts, counts: counts, peer: result == nil ? nil : name)
+        }
+        if let result {
+            let term = AdmissionTerm(
+                result, askedAt: counts == nil ? began : askedAt,
+                isRenewable: link.keeper != nil,
+                cutsAnswers: channel.policy.longAnswers == .cut, on: link)
+            link.expiresAt = term.endsAt
+            link.cutsAt = term.cutsAt
+            (link.keeper as? ChannelKeeper)?.keep(term, on: link)
         }
         link.open(passage, leftover: leftover)
     }
 
     private func refuse(_ link: Link, _ refusal: Refusal, mayAnswer: Bool) {
-        isOver = true
-        exchange = nil
+        finish()
         let failure = Failure(refusal, role: channel.role)
         channel.refused(link, failure)
         guard let connection = link as? Downstream else {
@@ -186,30 +169,6 @@ final class ChannelPreamble: Preamble {
         timer.start(after: 1_000)
         linger = timer
     }
-}
-
-/// Whether a connection still waits for what was asked for it; read from any thread.
-private final class Presence: Sendable {
-    private let hasEnded = Atomic<Bool>(false)
-
-    var isThere: Bool { !hasEnded.load(ordering: .relaxed) }
-
-    func end() { hasEnded.store(true, ordering: .relaxed) }
-}
-
-extension Link {
-    /// The peer's address without its port: what tells one caller from another.
-    fileprivate var callerAddress: String {
-        let address = (self as? Downstream)?.remote ?? peerAddress
-        guard case .ip(let host, _)? = address else { return "unix" }
-        return host
-    }
-}
-
-extension Refusal {
-    static let inspectionOnly = Refusal(
-        "policy.inspection", .policy, field: "peer", expected: "an admission",
-        got: "a look at its Evidence", remedy: "connect with a policy")
 }
 
 extension Failure {

@@ -11,7 +11,7 @@ internal import RATS
 final class PolicyWatch: Sendable {
     private let source: PolicySource
     private let channel: Channel
-    private let expireAdmissions: @Sendable () -> Void
+    private let expireAdmissions: @Sendable (_ atOnce: Bool) -> Void
     private let logger: Logger
     private let state = Locked(State())
 
@@ -25,10 +25,11 @@ final class PolicyWatch: Sendable {
     /// Seconds between two warnings of one tolerance: a day.
     private static let warningInterval: Int64 = 24 * 3_600
 
-    /// `expireAdmissions` is called when the policy was replaced.
+    /// `expireAdmissions` is called when the policy was replaced; links end at once where the new
+    /// one says `on_change: close`.
     init(
         _ source: PolicySource, channel: Channel, logger: Logger,
-        expireAdmissions: @escaping @Sendable () -> Void
+        expireAdmissions: @escaping @Sendable (_ atOnce: Bool) -> Void
     ) {
         self.source = source
         self.channel = channel
@@ -67,7 +68,7 @@ final class PolicyWatch: Sendable {
                 "`peers: anonymous` cannot come or go while connections stand: restart", isAsked)
         }
         channel.replace(policy)
-        expireAdmissions()
+        expireAdmissions(policy.onChange == .close)
         state.withLock {
             $0.reloads += 1
             $0.lastFailure = nil

@@ -41,6 +41,7 @@ final class EndorsementStore: Sendable {
     let logger: Logger
     let state: Locked<CollateralTable>
     private let trusted: Locked<CollateralRoots>
+    private let onChange = Locked<(@Sendable () -> Void)?>(nil)
     // Two, so that one dead service does not stop the others.
     private let threads = [
         JobThread(capacity: EndorsementStore.maximumFetches),
@@ -59,6 +60,12 @@ final class EndorsementStore: Sendable {
     var roots: CollateralRoots {
         get { trusted.withLock { $0 } }
         set { trusted.withLock { $0 = newValue } }
+    }
+
+    /// Has `forget` called when collateral is replaced by other or newer one, for results that rest
+    /// on what was there before.
+    func whenReplaced(_ forget: @escaping @Sendable () -> Void) {
+        onChange.withLock { $0 = forget }
     }
 
     // MARK: Giving out
@@ -275,16 +282,19 @@ final class EndorsementStore: Sendable {
                     .joined(separator: ", "),
                 remedy: "the source serves older collateral than before; use another")
         }
-        state.withLock { table in
+        let isOther = state.withLock { table in
             table.makeRoom()
             var entry = table.entries[need] ?? .init()
+            let isOther = entry.item.map { $0.endorsements != item.endorsements } ?? false
             entry.item = item
             entry.source = source
             entry.isFromFolder = isFolder
             // Up to a tenth later, so that a fleet does not ask at once.
             entry.refreshAt = item.refreshAt + Int64.random(in: 0...(item.until - item.from) / 10)
             table.entries[need] = entry
+            return isOther
         }
+        if isOther { onChange.withLock { $0 }?() }
         if !isKept, !isFolder, let cache = settings.cache,
             !cache.write(item, source: source, now: now)
         {
@@ -304,6 +314,7 @@ final class EndorsementStore: Sendable {
             table.evaluations.merge(item.evaluations) { max($0, $1) }
             return (true, table.evaluations)
         }
+        if raised != nil { onChange.withLock { $0 }?() }
         if !isGood {
             logger.warning(
                 "collateral is older than what was seen before",

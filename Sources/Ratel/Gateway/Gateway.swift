@@ -108,10 +108,11 @@ public final class Gateway: Sendable {
         }
     }
 
-    /// Ends every admission, on both sides: what a new policy would refuse begins no request.
-    public func expireAdmissions() {
+    /// Ends every admission, on both sides: what a new policy would refuse begins no request, and
+    /// with `atOnce` ends none either.
+    public func expireAdmissions(atOnce: Bool) {
         for site in sites.withLock({ $0 }) {
-            site.mailbox.post { site.acceptor.value.expireAdmissions() }
+            site.mailbox.post { site.acceptor.value.expireAdmissions(atOnce: atOnce) }
         }
     }
 

@@ -14,6 +14,8 @@ protocol Operation: AnyObject {
     func start(on loop: EventLoop) throws(ConfigurationError)
     /// Looks whether files have changed; on a thread of its own. `isAsked` is SIGHUP.
     func check(isAsked: Bool)
+    /// Has no request begin on a connection that was admitted before.
+    func expireAdmissions()
     /// Accepts no more; `done` is called, on any thread, when the last stream has ended.
     func drain(then done: @escaping @Sendable () -> Void)
     /// Gives up what runs on the main loop.

@@ -38,8 +38,8 @@ final class RelayOperation: Operation {
                 maximumConnections: settings.maximumConnections)
         }
         self.gateway = gateway
-        policyWatch = PolicyWatch(policy, channel: channel, logger: logger) {
-            gateway.expireAdmissions()
+        policyWatch = PolicyWatch(policy, channel: channel, logger: logger) { atOnce in
+            gateway.expireAdmissions(atOnce: atOnce)
         }
         state = ServiceStatus(
             gateway: gateway, channel: channel, policy: policyWatch, upstreamName: upstreamName)
@@ -75,6 +75,8 @@ final class RelayOperation: Operation {
             last = .some(trouble)
         }
     }
+
+    func expireAdmissions() { gateway.expireAdmissions(atOnce: false) }
 
     func check(isAsked: Bool) { policyWatch.check(isAsked: isAsked) }
 

@@ -52,8 +52,8 @@ final class RelayService: StreamService {
         log.ended(connection, error)
     }
 
-    func expireAdmissions() {
-        pool.expireAdmissions()
+    func expireAdmissions(atOnce: Bool) {
+        pool.expireAdmissions(atOnce: atOnce)
     }
 
     func close() {

@@ -1,6 +1,7 @@
 internal import HTTP
 internal import Logging
 internal import Loop
+internal import RATLS
 internal import RATS
 internal import Streams
 
@@ -41,6 +42,8 @@ final class ServiceRuntime {
         watchEvidence()
         watchPolicies()
         watchCollateral()
+        watchSuspension()
+        eraseKeys()
         trimHeap()
         for (name, address) in operation.addresses {
             logger.notice("listening", metadata: ["\(name)": "\(address)"])
@@ -173,6 +176,29 @@ final class ServiceRuntime {
     }
 
     private var troubles: [Refusal] { operation.channels.compactMap(\.quotes.trouble) }
+
+    /// The loops' clock stands still while the machine is suspended, and admissions age all the
+    /// same (protocol.md, "Leases"): after a suspension every one is over.
+    private func watchSuspension() {
+        var ahead = System.uptimeMilliseconds - loop.now
+        every(1_000) { [unowned self] in
+            let present = System.uptimeMilliseconds - self.loop.now
+            // Two seconds: the loop's own time is as old as its last wait.
+            if present > ahead + 2_000 {
+                self.logger.notice(
+                    "the machine was suspended: every admission is over",
+                    metadata: ["seconds": "\((present - ahead) / 1_000)"])
+                self.operation.expireAdmissions()
+                ahead = present
+            }
+        }
+    }
+
+    private func eraseKeys() {
+        every(1_000) { [unowned self] in
+            for channel in self.operation.channels { channel.identity.bindingKeys.erase() }
+        }
+    }
 
     /// glibc keeps what handshakes freed; after a storm of connections it is given back.
     ///

@@ -62,7 +62,7 @@ public enum PeerInspector {
         let settings = ExchangeSettings(
             asks: policy.map { .policy($0) } ?? .inspection,
             attestation: attester.map {
-                ExchangeSettings.Attestation(attester: $0, bindingKey: identity.bindingKey)
+                ExchangeSettings.Attestation(attester: $0, bindingKeys: identity.bindingKeys)
             },
             configuration: Array("{\"use\":\"verify\"}".utf8))
         let store = try policy.flatMap { (policy) throws(ConfigurationError) in
@@ -148,7 +148,7 @@ private final class Inspection: Preamble {
             channelID: handshake.channelID, role: .client, localSPKI: handshake.localKey,
             peerSPKI: handshake.peerKey,
             export: { [unowned link] in link.export(label: $0, context: $1, count: 32) })
-        var exchange = Exchange(settings: settings, channel: facts, now: System.now)
+        var exchange = Exchange(settings: settings, channel: facts, moment: .now)
         let challenge = exchange.start()
         self.exchange = exchange
         link.sendMessage(challenge)
@@ -157,7 +157,7 @@ private final class Inspection: Preamble {
 
     func receive(_ bytes: [UInt8], on link: Link) {
         if isProbing { return perform(probe?.receive(bytes), link) }
-        exchange?.receive(bytes)
+        exchange?.receive(bytes, uptime: System.uptimeMilliseconds)
         proceed(link)
     }
 

@@ -57,13 +57,17 @@ public struct PolicyLoader {
         cover(bytes)
         let written = try PolicyNode.read(bytes, as: .policy, maxSize: PolicyLoader.maxSize)
         let root = try ReferenceFiles(now: now).expand(written, &files)
-        let fields = try root.fields(required: ["version", "peers"], optional: ["mode"])
+        let fields = try root.fields(
+            required: ["version", "peers"], optional: ["mode", "on_change", "long_answers"])
         _ = try fields["version"]?.integer(1...1)
         let mode = try fields["mode"]?.word(AppraisalPolicy.Mode.self) ?? .enforce
         guard let peers = fields["peers"] else { throw root.wrongType("peers") }
         let admitted = try self.peers(peers)
         for file in files.filesRead { cover(file) }
-        return AppraisalPolicy(mode: mode, peers: admitted, digest: Digest.sha384(covered))
+        return AppraisalPolicy(
+            mode: mode, peers: admitted, digest: Digest.sha384(covered),
+            onChange: try fields["on_change"]?.word(AppraisalPolicy.OnChange.self) ?? .drain,
+            longAnswers: try fields["long_answers"]?.word(AppraisalPolicy.LongAnswers.self) ?? .cut)
     }
 
     private mutating func peers(_ node: PolicyNode) throws(Refusal) -> AppraisalPolicy.Peers {

@@ -156,7 +156,7 @@ final class ProxyOperation: Operation, Sendable {
                 let key = ObjectIdentifier(channel)
                 watches[key] =
                     state.watches[key]
-                    ?? watch(path, channel) { gateway?.expireAdmissions() }
+                    ?? watch(path, channel) { gateway?.expireAdmissions(atOnce: $0) }
             }
             for backend in plan.backends {
                 guard case .attested(let channel) = backend.way,
@@ -165,10 +165,11 @@ final class ProxyOperation: Operation, Sendable {
                 let key = ObjectIdentifier(channel)
                 watches[key] =
                     state.watches[key]
-                    ?? watch(path, channel) { [workers, sites] in
+                    ?? watch(path, channel) { [workers, sites] atOnce in
                         for member in workers.members {
                             member.mailbox.post {
-                                sites[member.index].value.expireAdmissions(of: backend)
+                                sites[member.index].value.expireAdmissions(
+                                    of: backend, atOnce: atOnce)
                             }
                         }
                     }
@@ -177,8 +178,20 @@ final class ProxyOperation: Operation, Sendable {
         }
     }
 
+    func expireAdmissions() {
+        let (plan, gateways) = state.withLock { ($0.plan, Array($0.gateways.values)) }
+        for gateway in gateways { gateway.expireAdmissions(atOnce: false) }
+        for backend in plan.backends {
+            for member in workers.members {
+                member.mailbox.post { [sites] in
+                    sites[member.index].value.expireAdmissions(of: backend, atOnce: false)
+                }
+            }
+        }
+    }
+
     private func watch(
-        _ path: String, _ channel: Channel, expire: @escaping @Sendable () -> Void
+        _ path: String, _ channel: Channel, expire: @escaping @Sendable (_ atOnce: Bool) -> Void
     ) -> PolicyWatch {
         PolicyWatch(
             PolicySource(path: path), channel: channel, logger: log.logger,

@@ -42,8 +42,8 @@ final class ProxySite {
     }
 
     /// Ends the admissions of the links to a backend.
-    func expireAdmissions(of backend: BackendState) {
-        pools[ObjectIdentifier(backend)]?.expireAdmissions()
+    func expireAdmissions(of backend: BackendState, atOnce: Bool) {
+        pools[ObjectIdentifier(backend)]?.expireAdmissions(atOnce: atOnce)
     }
 
     /// False when too many are under way.

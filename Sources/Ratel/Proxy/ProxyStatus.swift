@@ -87,6 +87,10 @@ final class ProxyStatus: OperationStatus, Sendable {
         page.addTraffic(
             of: listening.flatMap(\.metrics), upstream: plan.backends.flatMap(\.metrics),
             log: log.channel)
+        if let quotes = plan.channels.first?.quotes {
+            page.addAttestation(
+                quotes, plan.channels.map(\.identity.bindingKeys), log.channel)
+        }
         addListeners(listening, to: &page)
         addRoutes(plan.routes, to: &page)
         addBackends(plan.backends, to: &page)

@@ -1,0 +1,169 @@
+internal import Appraisal
+internal import Loop
+internal import RATLS
+internal import RATS
+internal import Streams
+
+/// Keeps one open HTTP/2 connection attested: asks the peer again when its result is old, and
+/// answers the peer's own challenges (`protocol.md`, Long connections).
+final class ChannelKeeper: AdmissionKeeper, ExchangeRun.Owner {
+    private let channel: Channel
+    private let facts: ChannelFacts
+    /// Those of the opening exchange.
+    private let counts: ChallengeCounts
+    /// The name that the policy admitted the peer by; nil where nothing is asked of it.
+    private let peer: String?
+    private var maxAge: UInt64 = 0
+    /// Made for the first challenge of either side.
+    private var run: ExchangeRun?
+    private var timer: LoopTimer?
+    private var phase = Phase.resting
+
+    private enum Phase {
+        /// Until the peer is asked again.
+        case resting
+        /// The peer was asked; the timer ends what it does not answer.
+        case asking
+        /// The peer is no longer what was admitted: its last streams end.
+        case leaving
+        case over
+    }
+
+    init(
+        _ channel: Channel, _ facts: ChannelFacts, counts: ChallengeCounts, peer: String?
+    ) {
+        self.channel = channel
+        self.facts = facts
+        self.counts = counts
+        self.peer = peer
+    }
+
+    private(set) var renews = false
+
+    /// Asks again when the term says so.
+    func keep(_ term: AdmissionTerm, on link: Link) {
+        guard let renewsAt = term.renewsAt, phase != .over else { return }
+        renews = true
+        maxAge = term.maxAge
+        phase = .resting
+        (timer ?? makeTimer(link)).start(after: renewsAt > link.now ? renewsAt - link.now : 1)
+    }
+
+    private func makeTimer(_ link: Link) -> LoopTimer {
+        let made = LoopTimer(on: link.loop) { [unowned self, unowned link] in self.act(link) }
+        timer = made
+        return made
+    }
+
+    func linkDidClose(_ link: Link) {
+        phase = .over
+        timer?.close()
+        timer = nil
+        run?.end()
+        run = nil
+    }
+
+    func receive(_ bytes: [UInt8], on link: Link) {
+        guard phase != .over else { return }
+        ready(on: link).receive(bytes, on: link)
+    }
+
+    private func ready(on link: Link) -> ExchangeRun {
+        if let run {
+            // What is asked and shown may have changed since.
+            if run.exchange.isIdle { run.exchange.settings = channel.settings }
+            return run
+        }
+        let run = ExchangeRun(
+            Exchange(
+                settings: channel.settings, channel: facts, purpose: .renewing, counts: counts,
+                moment: .now),
+            of: channel, origin: channel.origin(of: facts), owner: self)
+        self.run = run
+        return run
+    }
+
+    private func act(_ link: Link) {
+        switch phase {
+        case .resting: ask(link)
+        case .asking: end(.notRenewed, link)
+        case .leaving:
+            phase = .over
+            link.endAdmission(.streamsTooLong, afterStreams: false)
+        case .over: break
+        }
+    }
+
+    private func ask(_ link: Link) {
+        let run = ready(on: link)
+        // A result that another connection to the same peer brought is as good while it is young:
+        // what has not twice the shortest term left would have to be renewed again at once.
+        let leases = run.leases(least: 2 * AdmissionTerm.shortestRenewal)
+        let challenge = run.exchange.ask(at: .now, leases: leases)
+        phase = .asking
+        let left = link.expiresAt.map { $0 > link.now ? $0 - link.now : 0 } ?? 0
+        timer?.start(after: max(1, min(left, AdmissionTerm.grace)))
+        link.sendControl(challenge)
+        run.proceed(link)
+    }
+
+    // MARK: The exchange
+
+    func exchangeSends(_ bytes: [UInt8], on link: Link) { link.sendControl(bytes) }
+
+    func exchangeDidSettle(on link: Link) {
+        guard let run else { return }
+        let admitted = run.exchange.admit()
+        guard case .attested(let result) = admitted.standing, result.peer == peer else {
+            return end(.changed(from: peer, to: admitted.name), link)
+        }
+        channel.log.renewals.addShared(1)
+        if admitted.wasLeased { channel.log.leases.addShared(1) }
+        let term = AdmissionTerm(
+            result, askedAt: admitted.askedAt, isRenewable: true, cutsAnswers: true, on: link)
+        link.expiresAt = term.endsAt
+        keep(term, on: link)
+    }
+
+    func exchangeWasRefused(_ refusal: Refusal, on link: Link) { end(refusal, link) }
+
+    private func end(_ refusal: Refusal, _ link: Link) {
+        guard phase != .over, phase != .leaving else { return }
+        let failure = Failure(refusal, role: channel.role)
+        channel.refused(link, failure)
+        let isChange = refusal.stage == .evidence || refusal.stage == .policy
+        // A peer that refuses this side, and owes it nothing, ends its streams as it likes.
+        let isPeers = refusal.stage == .peer && phase == .resting
+        guard isPeers || (isChange && channel.policy.onChange == .drain) else {
+            phase = .over
+            return link.endAdmission(failure, afterStreams: false)
+        }
+        // What it is now was read and is not what was admitted: no request begins, and what was
+        // begun has as long as an answer over HTTP/1.1.
+        phase = .leaving
+        let timer = timer ?? makeTimer(link)
+        timer.start(after: maxAge > 0 ? maxAge : UInt64(PeerPolicy.defaultMaxAge) * 1_000)
+        link.endAdmission(failure, afterStreams: true)
+    }
+}
+
+extension Refusal {
+    fileprivate static let notRenewed = Refusal(
+        "admission.not_renewed", .exchange, field: "Evidence of an open connection",
+        expected: "an answer within 10 s of the challenge", got: "none",
+        remedy: "see whether the peer's attester is busy or hangs")
+
+    fileprivate static func changed(from old: String?, to new: String) -> Refusal {
+        Refusal(
+            "admission.changed", .policy, field: "peer of an open connection",
+            expected: old ?? "nobody", got: new,
+            remedy: "connect again: the peer is admitted by another part of the policy now")
+    }
+}
+
+extension Failure {
+    fileprivate static let streamsTooLong = Failure(
+        status: 502, code: "admission.streams_too_long",
+        message: "streams went on after the peer had changed", stage: "attestation",
+        expected: "their end within one more max_age", got: "streams that go on")
+}

@@ -1,0 +1,196 @@
+"""Leases: who is known needs no quote, for as long as what is known holds, and not longer."""
+
+import pathlib
+import subprocess
+
+from backend import hello
+from harness import ANONYMOUS, Process, Stack, free_port, scratch, wait_until
+from relay import Relay
+from wire import get, metric
+
+
+class Through:
+    """A `connect` whose way to `serve` goes through a relay that can be cut."""
+
+    def __init__(self, stack, policy=None):
+        self.stack = stack
+        self.relay = Relay(stack.serve_port)
+        self.port, self.admin = free_port(), free_port()
+        policy = policy or stack.connect_policy
+        command = [stack.ratel, "connect", f"127.0.0.1:{self.relay.port}", "--policy", policy]
+        command += ["--listen", f"127.0.0.1:{self.port}", "--admin", f"127.0.0.1:{self.admin}"]
+        self.process = Process("through", command, stack.directory, stack.environment)
+
+    def __enter__(self):
+        self.process.__enter__()
+        self.process.wait_for_port(self.port)
+        return self
+
+    def __exit__(self, *_):
+        self.process.__exit__(*_)
+        self.relay.__exit__()
+
+    def ask(self):
+        """One request over a connection of its own."""
+        self.relay.cut()
+        # The cut has to be noticed; a request that meets it would be repeated.
+        wait_until(lambda: get(self.port).status == 200, 10, "an answer")
+
+    def count(self, name):
+        return metric(self.admin, name)
+
+
+def served(stack):
+    return metric(stack.admin_port, "ratel_quoted_connections_total")
+
+
+def test_a_known_server_is_asked_for_no_quote(context):
+    with Stack(context.ratel, f"http://127.0.0.1:{context.backend.port}") as stack:
+        context.backend.handler = hello
+        with Through(stack) as way:
+            way.ask()
+            assert way.count("ratel_leases_accepted_total") == 0
+            before = served(stack)
+            for _ in range(3):
+                way.ask()
+            assert served(stack) == before
+            assert way.count("ratel_leases_accepted_total") >= 3
+            assert metric(stack.admin_port, "ratel_leases_signed_total") >= 3
+            assert "lease=true" in way.process.text()
+
+
+def test_a_lease_does_not_outlive_its_result(context):
+    """`max_age` runs from the first challenge, whatever leases came since, and in suspension."""
+    with Stack(
+        context.ratel, f"http://127.0.0.1:{context.backend.port}", simulated=True, rate=1
+    ) as stack:
+        context.backend.handler = hello
+        with Through(stack) as way:
+            way.ask()
+            way.ask()
+            known = served(stack)
+            leased = way.count("ratel_leases_accepted_total")
+            stack.clock.suspend(299 - 60)
+            wait_until(lambda: "was suspended" in way.process.text(), 10, "the suspension")
+            way.ask()
+            assert served(stack) == known and way.count("ratel_leases_accepted_total") > leased
+            stack.clock.suspend(61)
+            way.ask()
+            assert served(stack) == known + 1
+
+
+def test_a_policy_without_age_wants_evidence_each_time(context):
+    with Stack(context.ratel, f"http://127.0.0.1:{context.backend.port}", simulated=True) as stack:
+        context.backend.handler = hello
+        policy = stack.write(
+            "fresh.yaml",
+            "version: 1\npeers: [{name: simulated, simulated: true, max_age: 0s}]\n",
+        )
+        with Through(stack, policy) as way:
+            way.ask()
+            before = served(stack)
+            way.ask()
+            way.ask()
+            assert served(stack) >= before + 2
+            assert way.count("ratel_leases_accepted_total") == 0
+
+
+def test_a_replaced_policy_knows_nobody(context):
+    with Stack(context.ratel, f"http://127.0.0.1:{context.backend.port}", simulated=True) as stack:
+        context.backend.handler = hello
+        policy = stack.write("changing.yaml", pathlib.Path(stack.connect_policy).read_text())
+        with Through(stack, policy) as way:
+            way.ask()
+            way.ask()
+            before = served(stack)
+            policy.write_text(policy.read_text() + "# another one\n")
+            wait_until(lambda: "policy replaced" in way.process.text(), 10, "the new policy")
+            way.ask()
+            assert served(stack) == before + 1
+
+
+def test_a_server_that_restarts_is_looked_at_again(context):
+    """Its binding key is another, so that the lease is of no use; the caller notices nothing."""
+    with scratch() as directory:
+        stack = Stack(
+            context.ratel, f"http://127.0.0.1:{context.backend.port}", simulated=True,
+            directory=directory,
+        )
+        with stack:
+            context.backend.handler = hello
+            with Through(stack) as way:
+                way.ask()
+                stack.serve.stop()
+                command = [
+                    context.ratel, "serve", "--listen", f"127.0.0.1:{stack.serve_port}",
+                    "--backend", stack.backend, "--policy", stack.serve_policy,
+                    "--attester", "simulated", "--admin", "off",
+                ]
+                with Process("again", command, directory) as again:
+                    again.wait_for_port(stack.serve_port)
+                    way.ask()
+                    assert way.count("ratel_leases_accepted_total") == 0
+                    assert way.count("ratel_admitted_total") >= 2
+
+
+def test_a_server_with_another_configuration_is_looked_at_again(context):
+    """What it says of itself changed, and the policy has a word on that."""
+    with scratch() as directory:
+        stack = Stack(
+            context.ratel, f"http://127.0.0.1:{context.backend.port}", simulated=True,
+            directory=directory,
+        )
+        with stack:
+            context.backend.handler = hello
+            strict = stack.write(
+                "strict.yaml",
+                "version: 1\npeers:\n- name: simulated\n  simulated: true\n"
+                '  configuration: {access_log: ["off"]}\n',
+            )
+            with Through(stack, strict) as way:
+                way.ask()
+                stack.serve.stop()
+                command = [
+                    context.ratel, "serve", "--listen", f"127.0.0.1:{stack.serve_port}",
+                    "--backend", stack.backend, "--policy", stack.serve_policy,
+                    "--attester", "simulated", "--admin", "off", "--access-log", "metadata",
+                ]
+                with Process("talkative", command, directory) as again:
+                    again.wait_for_port(stack.serve_port)
+                    way.relay.cut()
+                    wait_until(
+                        lambda: b"configuration.value.refused" in get(way.port).body,
+                        10, "the refusal",
+                    )
+
+
+def test_a_client_attests_by_lease_too(context):
+    """Mutual attestation: the server remembers callers by their own key, one from the other."""
+    with scratch() as directory:
+        mutual = pathlib.Path(directory) / "mutual.yaml"
+        mutual.write_text("version: 1\npeers: [{name: simulated, simulated: true}]\n")
+        port, admin = free_port(), free_port()
+        command = [
+            context.ratel, "serve", "--listen", f"127.0.0.1:{port}", "--backend",
+            f"http://127.0.0.1:{context.backend.port}", "--policy", mutual, "--attester",
+            "simulated", "--admin", f"127.0.0.1:{admin}",
+        ]
+        context.backend.handler = hello
+        with Process("mutual", command, directory) as serve, Relay(port) as relay:
+            serve.wait_for_port(port)
+            listen, own = free_port(), free_port()
+            command = [
+                context.ratel, "connect", f"127.0.0.1:{relay.port}", "--policy", mutual,
+                "--attester", "simulated", "--listen", f"127.0.0.1:{listen}", "--admin",
+                f"127.0.0.1:{own}",
+            ]
+            with Process("caller", command, directory) as caller:
+                caller.wait_for_port(listen)
+                assert get(listen).status == 200
+                for _ in range(2):
+                    relay.cut()
+                    wait_until(lambda: get(listen).status == 200, 10, "an answer")
+                assert metric(admin, "ratel_leases_accepted_total") >= 2
+                assert metric(own, "ratel_leases_accepted_total") >= 2
+                assert metric(admin, "ratel_quoted_connections_total") == 1
+                assert metric(own, "ratel_quoted_connections_total") == 1

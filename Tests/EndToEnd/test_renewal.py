@@ -1,0 +1,195 @@
+"""Long connections: a peer is attested again and again while its streams run on."""
+
+import json
+import pathlib
+import subprocess
+import threading
+import time
+
+from backend import CHUNKED, hello
+from harness import ANONYMOUS, Process, Stack, free_port, wait_until
+from wire import Client, get, metric
+
+PIECE = 20e-3
+
+
+def streaming(seconds, sent):
+    """Numbered pieces, one each 20 ms, for so long."""
+
+    def handler(connection):
+        connection.request()
+        connection.send(CHUNKED)
+        end = time.monotonic() + seconds
+        number = 0
+        while time.monotonic() < end:
+            connection.chunk(b"%d," % number)
+            number += 1
+            time.sleep(PIECE)
+        connection.send(b"0\r\n\r\n")
+        sent.append(number)
+
+    return handler
+
+
+def until(seconds):
+    return f"version: 1\npeers: [{{name: simulated, simulated: true, max_age: {seconds}s}}]\n"
+
+
+class Renewing(Stack):
+    """Two Ratels whose clocks run fast, with a policy of their own and the client's metrics."""
+
+    def __init__(self, context, rate, policy, **more):
+        super().__init__(
+            context.ratel, f"http://127.0.0.1:{context.backend.port}", simulated=True, rate=rate,
+            **more,
+        )
+        self.text = policy
+
+    def policy(self):
+        return self.text
+
+
+def own_admin(stack):
+    """An admin listener for `connect`, told before it starts."""
+    port = free_port()
+    stack.connect_arguments += ["--admin", f"127.0.0.1:{port}"]
+    return port
+
+
+def test_an_hour_of_one_stream_is_attested_59_times(context):
+    """60 s of `max_age`, an hour that takes a minute; not a byte is lost, nor the connection."""
+    sent = []
+    stack = Renewing(context, 60, until(60))
+    admin = own_admin(stack)
+    with stack:
+        context.backend.handler = streaming(60.0, sent)
+        with Client(stack.port, timeout=90) as client:
+            client.send(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+            body = client.answer().body
+        assert body == b"".join(b"%d," % number for number in range(sent[0]))
+        renewals = metric(admin, "ratel_renewals_total")
+        # The 60th is due as the hour ends; each may come late by what this machine stood still.
+        assert 57 <= renewals <= 60, renewals
+        assert metric(stack.admin_port, "ratel_quoted_connections_total") == renewals + 1
+        assert metric(admin, "ratel_upstream_connections_total") == 1
+
+
+def test_http1_is_cut_at_twice_its_age(context):
+    """Over HTTP/1.1 nobody can ask again: the answer ends, unless the policy lets it.
+
+    A way that announces each caller is for one caller, and so of HTTP/1.1.
+    """
+    for head, is_cut in (("", True), ("long_answers: finish\n", False)):
+        sent = []
+        with Renewing(context, 10, until(12)) as stack:
+            policy = stack.write("once.yaml", head_of(head, until(12)))
+            anonymous = stack.write("anybody.yaml", ANONYMOUS)
+            near, far = free_port(), free_port()
+            front = proxy(
+                stack, "front", {"name": "in", "address": f"127.0.0.1:{near}",
+                                 "protection": "plain"},
+                {"name": "far", "address": f"127.0.0.1:{far}", "protection": "attested",
+                 "policy": str(policy), "send_proxy_protocol": "v2"})
+            back = proxy(
+                stack, "back", {"name": "in", "address": f"127.0.0.1:{far}",
+                                "protection": "attested", "policy": str(anonymous),
+                                "proxy_protocol": "v2"},
+                {"name": "model", "address": f"127.0.0.1:{context.backend.port}",
+                 "protection": "plain"})
+            context.backend.handler = streaming(4.0, sent)
+            with back, front:
+                back.wait_for_port(far)
+                front.wait_for_port(near)
+                with Client(near, timeout=30) as client:
+                    client.send(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+                    got = client.answer()
+                assert got.complete != is_cut, (head, front.text()[-900:], back.text()[-900:])
+                assert ("stream.admission_over" in front.text()) == is_cut, front.text()[-2000:]
+
+
+def proxy(stack, name, listener, backend):
+    document = {
+        "version": 1, "workers": 1, "attestation": {"attester": "simulated"},
+        "listeners": [listener],
+        "routes": [{"name": "all", "match": "any", "access": "any",
+                    "backends": [backend["name"]]}], "backends": [backend],
+    }
+    file = stack.write(f"{name}.json", json.dumps(document))
+    return Process(
+        name, [stack.ratel, "proxy", "--config", file], stack.directory, stack.environment
+    )
+
+
+def head_of(head, policy):
+    return policy.replace("version: 1\n", "version: 1\n" + head)
+
+
+def extend(stack):
+    digest = "11" * 32
+    subprocess.run(
+        ["tpm2_pcrextend", "-T", stack.tpm.tcti, f"4:sha256={digest}"], check=True,
+        capture_output=True,
+    )
+
+
+def test_a_machine_that_changed_is_left(context):
+    """Its next Evidence is refused: streams may end, or are cut where the policy says so."""
+    for word, is_cut in (("drain", False), ("close", True)):
+        sent = []
+        stack = Stack(
+            context.ratel, f"http://127.0.0.1:{context.backend.port}", simulated=False, rate=10,
+            head="",
+        )
+        stack.head = ""
+        init = stack.policy
+        stack.policy = lambda: init().replace(
+            "version: 1\n", f"version: 1\non_change: {word}\n"
+        ).replace("max_age: 300s", "max_age: 20s")
+        with stack:
+            assert "max_age: 20s" in pathlib.Path(stack.connect_policy).read_text()
+            context.backend.handler = streaming(3.2, sent)
+            later = threading.Timer(0.5, extend, [stack])
+            later.start()
+            with Client(stack.port, timeout=30) as client:
+                client.send(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+                got = client.answer()
+            later.join()
+            assert "tpm.pcr" in stack.connect.text(), stack.connect.text()[-2000:]
+            assert got.complete != is_cut, word
+            context.backend.handler = hello
+            # The next connection is refused like any other.
+            wait_until(lambda: get(stack.port).status == 502, 10, "the refusal")
+
+
+def test_a_suspended_machine_is_attested_again(context):
+    stack = Renewing(context, 1, until(300))
+    admin = own_admin(stack)
+    with stack:
+        context.backend.handler = hello
+        assert get(stack.port).status == 200
+        before = metric(admin, "ratel_admitted_total")
+        stack.clock.suspend(1_000)
+        wait_until(lambda: "was suspended" in stack.connect.text(), 10, "the suspension")
+        assert get(stack.port).status == 200
+        assert metric(admin, "ratel_admitted_total") == before + 1
+        assert metric(admin, "ratel_leases_accepted_total") == 0
+
+
+def test_renewals_of_both_sides(context):
+    """Where both attest, each asks the other, on the same connection."""
+    sent = []
+    stack = Renewing(
+        context, 20, until(15), connect=["--attester", "simulated"],
+    )
+    admin = own_admin(stack)
+    write = stack.write
+    stack.write = lambda name, text: write(name, until(15) if name == "serve.yaml" else text)
+    with stack:
+        context.backend.handler = streaming(5.0, sent)
+        with Client(stack.port, timeout=30) as client:
+            client.send(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+            body = client.answer().body
+        assert body == b"".join(b"%d," % number for number in range(sent[0]))
+        assert metric(admin, "ratel_renewals_total") >= 3
+        assert metric(stack.admin_port, "ratel_renewals_total") >= 3
+        assert metric(admin, "ratel_upstream_connections_total") == 1
