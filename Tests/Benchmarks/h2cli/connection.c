@@ -59,6 +59,13 @@ void connections_begin(void) {
     SSL_CTX_clear_mode(context, SSL_MODE_AUTO_RETRY);
     SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER
                                   | SSL_MODE_RELEASE_BUFFERS);
+    // A key and its certificate, for servers that ask for one.
+    if (settings.identity
+        && (SSL_CTX_use_certificate_chain_file(context, settings.identity) != 1
+            || SSL_CTX_use_PrivateKey_file(context, settings.identity, SSL_FILETYPE_PEM) != 1)) {
+        ERR_print_errors_fp(stderr);
+        exit(2);
+    }
     const char *names = protocols();
     SSL_CTX_set_alpn_protos(context, (const unsigned char *)names, (unsigned)strlen(names));
 }
@@ -134,7 +141,7 @@ static void shaken(struct conn *conn) {
     bool may_be_silent = settings.http1 && !settings.attested && !length;
     if (!may_be_silent && (length != (unsigned char)wanted[0] || memcmp(name, wanted + 1, length)))
         return fail(conn, "the server chose the protocol '%.*s'", (int)length, name);
-    if (!settings.attested) return opened(conn);
+    if (!settings.attested || settings.stops) return opened(conn);
     conn->state = EXCHANGING;
     exchange_begin(conn);
     conn_flush(conn);

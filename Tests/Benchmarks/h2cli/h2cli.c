@@ -8,6 +8,8 @@
 //     -C connections  -M streams    of each connection
 //     -1  -t  -A  -E                HTTP/1.1; plaintext (with -1); attested; attested, but
 //                                   without a question for Evidence
+//     -L  -N  -K file               attested by leases after the first; the attested protocol's
+//                                   TLS and no exchange; the client's key and certificate
 //     -r path  -b bytes             the request's target, and the size of its body
 //     -n tokens  -e bytes           of a stream, and of an event; streams without -n never end
 //     -d seconds  -w seconds        the window, and what passes before it
@@ -50,7 +52,7 @@ static const double RAMP_SECONDS = 120, SETTLE_SECONDS = 2.5;
 static void parse(int count, char **words) {
     static const char *const modes[] = {"stream", "rate", "hs", "idle", "dl"};
     int option;
-    const char *options = "m:p:c:P:B:C:M:1tAEr:b:n:e:d:w:q:x:l:R:s:kX:T:o:";
+    const char *options = "m:p:c:K:P:B:C:M:1tAELNr:b:n:e:d:w:q:x:l:R:s:kX:T:o:";
     while ((option = getopt(count, words, options)) != -1)
         switch (option) {
         case 'm':
@@ -59,6 +61,7 @@ static void parse(int count, char **words) {
             break;
         case 'p': settings.port = atoi(optarg); break;
         case 'c': settings.core = atoi(optarg); break;
+        case 'K': settings.identity = optarg; break;
         case 'P':
             for (char *p = strtok(optarg, ","); p && settings.pid_count < 64; p = strtok(NULL, ","))
                 settings.pids[settings.pid_count++] = atoi(p);
@@ -69,6 +72,8 @@ static void parse(int count, char **words) {
         case '1': settings.http1 = true; break;
         case 't': settings.plain = true; break;
         case 'A': settings.attested = true; break;
+        case 'L': settings.attested = settings.leases = true; break;
+        case 'N': settings.attested = settings.stops = true; break;
         case 'E': settings.attested = settings.asks_nothing = true; break;
         case 'r': settings.path = optarg; break;
         case 'b': settings.body = atol(optarg); break;

@@ -17,8 +17,8 @@ enum use { CALLER, RESETS, TRICKLE };
 struct settings {
     enum mode mode;
     int port, conns, streams, core, backend, at_once, pids[64], pid_count;
-    bool attested, asks_nothing, http1, plain, waits;
-    const char *path, *slow_path;
+    bool attested, asks_nothing, leases, stops, http1, plain, waits;
+    const char *path, *slow_path, *identity;
     double window, warm, per_second, resets, trickle;
     long tokens, body, event, again;
     int slow, stalled;
