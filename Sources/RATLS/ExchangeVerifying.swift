@@ -1,5 +1,4 @@
 internal import Appraisal
-internal import Keys
 public import RATS
 
 /// The direction in which the peer attests.
@@ -152,33 +151,15 @@ extension Exchange {
         nonce: [UInt8],
         configuration: [UInt8]
     ) throws(Refusal) -> [UInt8] {
-        let hash = Binding.challengeHash(challenge)
         // One exchange per connection and role, so far: the sequence stays 0.
-        let context = Binding.exporterContext(
-            challengeHash: hash,
-            attesterNonce: nonce,
-            sequence: 0
-        )
-        let exported = channel.export(Binding.exporterLabel(attester: attester), context)
-        guard let exported, exported.count == 32 else {
-            throw ExchangeRules.refusal(
-                "exchange.exporter.failed",
-                "TLS exporter",
-                expected: "32 bytes",
-                got: "none"
-            )
-        }
-        return Binding.base(
-            Binding.Inputs(
-                role: attester,
-                sequence: 0,
-                attesterKeyHash: Digest.sha256(attesterKey),
-                peerKeyHash: peerKey.map(Digest.sha256),
-                challengeHash: hash,
-                attesterNonce: nonce,
-                exported: exported,
-                configurationHash: Digest.sha384(configuration)
-            )
+        try channel.base(
+            attester: attester,
+            sequence: 0,
+            attesterKey: attesterKey,
+            peerKey: peerKey,
+            challenge: challenge,
+            nonce: nonce,
+            configuration: configuration
         )
     }
 }
