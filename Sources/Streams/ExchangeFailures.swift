@@ -83,6 +83,15 @@ extension Failure {
             remedy: "raise --first-byte-timeout or the route's, or look why the backend is slow")
     }
 
+    static func slowReply(_ limit: UInt64) -> Failure {
+        var failure = Failure(
+            status: 504, code: "reply.timeout", message: "this side did not have an answer in time",
+            stage: "response", expected: "an answer within \(limit) ms", got: "none",
+            remedy: "retry soon; where it stays so, look why the Attester is slow")
+        failure.retryAfter = 1
+        return failure
+    }
+
     static func stalled(_ limit: UInt64) -> Failure {
         Failure(
             status: 504, code: "stream.stalled", message: "the stream came to a stop",
