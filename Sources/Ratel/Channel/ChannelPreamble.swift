@@ -3,7 +3,6 @@ internal import Loop
 internal import RATLS
 internal import RATS
 internal import Streams
-internal import Synchronization
 internal import TLS
 
 /// Runs the attestation exchange over one link and opens the link with what it earned.
@@ -149,6 +148,7 @@ final class ChannelPreamble: Preamble {
         _ link: Link, _ peer: consuming AdmittedPeer, leftover: [UInt8], dialect: String? = nil
     ) {
         isOver = true
+        let answered: UInt32 = exchange == nil ? 0 : 1
         exchange = nil
         let standing = peer.standing
         let name = peer.name
@@ -160,7 +160,8 @@ final class ChannelPreamble: Preamble {
         }
         let result: AttestationResult? =
             if case .attested(let result) = standing { result } else { nil }
-        let caller = AdmittedCaller(name: name, tier: result?.tier.rawValue ?? "none")
+        let caller = AdmittedCaller(
+            name: name, tier: result?.tier.rawValue ?? "none", answered: answered)
         channel.admitted(link, caller, result, dialect: dialect)
         link.expiresAt = result.map { result in
             let age = began + UInt64(result.maxAge) * 1_000
@@ -188,18 +189,9 @@ final class ChannelPreamble: Preamble {
     }
 }
 
-/// Whether a connection still waits for what was asked for it; read from any thread.
-private final class Presence: Sendable {
-    private let hasEnded = Atomic<Bool>(false)
-
-    var isThere: Bool { !hasEnded.load(ordering: .relaxed) }
-
-    func end() { hasEnded.store(true, ordering: .relaxed) }
-}
-
 extension Link {
     /// The peer's address without its port: what tells one caller from another.
-    fileprivate var callerAddress: String {
+    var callerAddress: String {
         let address = (self as? Downstream)?.remote ?? peerAddress
         guard case .ip(let host, _)? = address else { return "unix" }
         return host
