@@ -285,6 +285,19 @@ def test_one_challenge_at_a_time_on_a_connection(context):
         assert status == 200 and is_evidence(body)
 
 
+def test_a_quote_that_hangs_is_a_504_and_the_connection_goes_on(context):
+    with server(context) as one, Caller(one.port) as caller:
+        pins = one.pins()
+        with stopped(one):
+            answer = caller.post(challenge())
+            assert (answer.status, error(answer)) == (504, "reply.timeout"), answer.content
+            assert answer.getheader("retry-after") == "1"
+        asked = challenge()
+        body = caller.post(asked).content
+        # What had no answer did not count.
+        client.check(body, asked, 0, caller.secret, caller.spki, pins)
+
+
 def test_callers_that_leave_are_not_waited_for(context):
     with server(context) as one:
         with stopped(one):
