@@ -67,6 +67,15 @@ public enum AttestedCertificate {
         }
     }
 
+    /// The collection in id-pe-cmw of a certificate that `make` made, as CBOR; nil where there is
+    /// none.
+    public static func collection(in certificate: Certificate) -> [UInt8]? {
+        guard let content = certificate.extension(cmw) else { return nil }
+        var reader = DERReader(content)
+        guard let element = try? reader.next(0x04), reader.isAtEnd else { return nil }
+        return element.content
+    }
+
     private static func failed(_ got: String) -> Refusal {
         Refusal(
             "attester.certificate.failed",

@@ -76,7 +76,7 @@ public struct Exchange {
     /// What the peer may answer this side's challenge with in place of Evidence.
     var leases: [Lease] = []
     /// Challenges of the whole connection.
-    public internal(set) var counts: ChallengeCounts
+    public var counts: ChallengeCounts
     /// `seq` of the two that are being answered.
     var ownSequence: UInt32 = 0
     var peerSequence: UInt32 = 0
@@ -245,6 +245,9 @@ public struct Exchange {
         guard failure == nil, inspection == nil, case .settled = incoming else { return false }
         return purpose == .renewing || outgoing == .settled
     }
+
+    /// Whether a challenge of the peer's is being answered.
+    public var isAnswering: Bool { outgoing != .settled }
 
     /// Whether nothing is under way that a renewal was for.
     public var isIdle: Bool {

@@ -64,48 +64,17 @@ extension Exchange {
         // A side without an attester says so when its turn comes: a client has then appraised the
         // server already, and can tell what it found.
         guard let attestation = settings.attestation else { return }
-        let offered = attestation.attester.kinds
-        guard offered.allSatisfy({ question.kinds.contains($0.rawValue) }) else {
-            throw Refusal(
-                "attester.kind.unwanted",
-                .attestation,
-                field: "kinds of Evidence",
-                expected: question.kinds.map { "\($0)" }.joined(separator: ", "),
-                got: offered.map { "\($0.rawValue)" }.joined(separator: ", "),
-                remedy: "have the peer's policy accept this kind, or use another attester"
-            )
-        }
+        try attestation.check(wanted: question.kinds)
     }
 
     mutating func attest() {
-        guard let attestation = settings.attestation else {
-            return fail(
-                Refusal(
-                    "attester.none",
-                    .attestation,
-                    field: "Evidence",
-                    expected: "an attester",
-                    got: "none on this side",
-                    remedy: "give this side an attester (see `ratel doctor`)"
-                )
-            )
-        }
         guard let challenge = peerChallenge, let question = challenge.question else { return }
-        guard let spki = channel.localSPKI else {
-            return fail(
-                ExchangeRules.refusal(
-                    "exchange.certificate.missing",
-                    "own certificate",
-                    expected: "a certificate on the side that attests",
-                    got: "none"
-                )
-            )
-        }
         ownNonce = SecureRandom.bytes(Binding.nonceSize)
         do throws(Refusal) {
+            let attestation = try settings.mustAttest()
             let base = try channel.base(
                 attester: channel.role,
-                attesterKey: spki,
+                attesterKey: try channel.mustHaveKey(),
                 peerKey: channel.peerSPKI,
                 challenge: challenge.bytes,
                 sequence: peerSequence,
@@ -159,21 +128,13 @@ extension Exchange {
     }
 
     private mutating func sendEvidence(_ quoted: QuotedEvidence) {
-        let body = quoted.body(nonce: ownNonce, configuration: settings.configuration).encoded
-        guard body.count <= Frame.Kind.evidence.limit else {
-            return fail(
-                Refusal(
-                    "attester.evidence.too_long",
-                    .attestation,
-                    field: "evidence frame",
-                    expected: "up to \(Frame.Kind.evidence.limit) bytes",
-                    got: "\(body.count)",
-                    remedy: "leave the event log, or large Endorsements, out of the Evidence"
-                )
-            )
+        let body = quoted.body(nonce: ownNonce, configuration: settings.configuration)
+        do throws(Refusal) {
+            outbox += Frame(.evidence, try body.encodedInLimit()).encoded
+            outgoing = .awaitingResult
+        } catch {
+            fail(error)
         }
-        outbox += Frame(.evidence, body).encoded
-        outgoing = .awaitingResult
     }
 
     mutating func handleResult(_ bytes: [UInt8]) throws(Refusal) {

@@ -4,7 +4,7 @@ public struct Budgets: Sendable, Equatable {
     /// answers in one round trip.
     public var connect: UInt64 = 5_000
     /// TLS and attestation together: the exchange may take 10 s (`protocol.md`), its TLS handshake
-    /// two round trips.
+    /// two round trips. A challenge inside a request has as long for its answer.
     public var handshake: UInt64 = 12_000
     /// The PROXY protocol's header: its sender writes it at once, and a lost segment is sent again
     /// within 3 s (`proxy-protocol.txt`, section 3).

@@ -268,6 +268,7 @@ extension Conversation {
     /// Tells the caller why there is no answer, or cuts it when one has begun.
     func fail(_ failure: Failure) {
         guard !answer.isHeadSent else { return abort(failure) }
+        reply = nil
         dropUpstream()
         answer.status = failure.status
         respond(
@@ -286,6 +287,7 @@ extension Conversation {
         var head = ResponseHead.own(
             status: status, contentType: contentType, length: body.count, closes: closes)
         if let wait = failure?.retryAfter { head.fields.append("Retry-After", String(wait)) }
+        if let methods = failure?.allowed { head.fields.append("Allow", methods) }
         caller.sendHead(head, hasBody: hasBody)
         if hasBody { caller.sendOwnBody(body) }
         finishSummary(failure)

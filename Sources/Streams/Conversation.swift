@@ -16,11 +16,23 @@ final class Conversation {
         case connecting
         /// The body's beginning is read for where the request goes.
         case inspecting
+        /// The whole body is read, to be answered here.
+        case collecting
+        /// The answer is made here, and not ready.
+        case answering
         /// Request and answer are under way.
         case exchanging
         /// The last answer is sent; the caller has a moment to read it.
         case closing
         case closed
+
+        /// Whether a request is under way.
+        var isBetweenHeads: Bool {
+            switch self {
+            case .connecting, .inspecting, .collecting, .answering, .exchanging: true
+            case .head, .closing, .closed: false
+            }
+        }
     }
 
     // First what a token touches, side by side: with thousands of streams each line of memory is
@@ -46,6 +58,10 @@ final class Conversation {
     var lastPool: UpstreamPool?
     var request = RequestProgress()
     var inspection: BodyInspection?
+    /// What the present request waits for, where it is answered here in time.
+    var reply: LocalReply? {
+        didSet { oldValue?.end() }
+    }
     /// Bytes of the caller that are not used yet: a partial head, or a body that waits.
     var held: Buffer?
     var isDraining = false
@@ -80,7 +96,9 @@ final class Conversation {
             collectHead(buffer)
         case .inspecting:
             inspectRequest(buffer)
-        case .connecting, .exchanging:
+        case .collecting:
+            collectRequest(buffer)
+        case .connecting, .answering, .exchanging:
             // The next request, or a body whose upstream is not ready. It waits; so does the
             // caller, so that there is never a second one.
             guard held == nil else { return abort(.clientLeft) }
@@ -95,7 +113,7 @@ final class Conversation {
         switch stage {
         case .head, .closing, .closed:
             caller.end(nil)
-        case .connecting, .inspecting, .exchanging:
+        case .connecting, .inspecting, .collecting, .answering, .exchanging:
             guard request.isComplete else { return abort(.clientLeft) }
             // Whether a half-closed caller still wants its answer is the backend's to decide, as
             // it would be without a proxy between: the close is passed on. A stream of HTTP/2 has
@@ -118,11 +136,12 @@ final class Conversation {
 
     /// The link is closing: nothing can be sent any more.
     func clientDidClose(_ error: LinkError?) {
-        if stage == .connecting || stage == .inspecting || stage == .exchanging {
+        if stage.isBetweenHeads {
             metrics.clientAborts.add(1)
             finishSummary(error == nil ? nil : .clientLeft)
         }
         stage = .closed
+        reply = nil
         timer?.close()
         timer = nil
         held = nil
@@ -219,6 +238,8 @@ final class Conversation {
             respond(status: status, contentType: contentType, body: body)
         case .findModel(let limit):
             beginInspection(limit: limit, expectsContinue: expectsContinue)
+        case .collect(let limit):
+            beginCollecting(limit: limit, expectsContinue: expectsContinue)
         case .forward(let forwarded, let pool):
             request.forwarded = forwarded
             request.maximumBody = handler.maximumBody
@@ -259,7 +280,8 @@ final class Conversation {
             answer.isHeadSent ? min(budgets.idle, caller.remainingLife) : budgets.idle
         case .head: caller.isWritable ? budgets.requestHead : budgets.gap
         case .connecting, .closed: nil
-        case .inspecting: budgets.requestGap
+        case .inspecting, .collecting: budgets.requestGap
+        case .answering: budgets.handshake
         case .exchanging:
             if !request.isComplete {
                 budgets.requestGap
@@ -290,7 +312,8 @@ final class Conversation {
         switch stage {
         case .head where held == nil: closeGently()
         case .head: fail(.slowHead)
-        case .inspecting: fail(.slowBody)
+        case .inspecting, .collecting: fail(.slowBody)
+        case .answering: fail(.slowReply(budgets.handshake))
         case .exchanging where !request.isComplete && !answer.isHeadSent: fail(.slowBody)
         case .exchanging where !answer.isHeadSent: fail(.slowUpstream(budgets.firstByte))
         case .exchanging: abort(.stalled(budgets.gap))

@@ -18,6 +18,8 @@ public struct Failure: Error, Sendable, CustomStringConvertible {
     public var remedy: String?
     /// Seconds after which it is worth another try, when that is known.
     public var retryAfter: Int?
+    /// The methods that would have been taken, as `Allow` names them (RFC 9110 section 10.2.1).
+    public var allowed: String?
 
     /// Describes one failure.
     public init(

@@ -296,6 +296,14 @@ open class Link: Socket {
         keeping?.linkDidClose(self)
     }
 
+    /// What the handshake agreed on; nil where none is complete.
+    public final var handshake: Handshake? {
+        phase == .open || phase == .preamble ? session?.handshakeFacts : nil
+    }
+
+    /// The certificate that this side presented, DER; nil where it presented none.
+    public final var localCertificate: [UInt8]? { session?.localCertificate }
+
     /// TLS-Exporter of this session (RFC 8446 section 7.5); nil without TLS.
     public final func export(label: String, context: [UInt8], count: Int) -> [UInt8]? {
         session?.export(label: label, context: context, count: count) ?? nil

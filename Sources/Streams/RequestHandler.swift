@@ -10,6 +10,8 @@ public enum Disposition {
     case forward(RequestHead, UpstreamPool)
     /// Read up to so many bytes of the body, and ask again with the model that it names.
     case findModel(within: Int)
+    /// Read the whole body, of so many bytes at most, and have it answered here in its time.
+    case collect(within: Int)
 }
 
 /// Decides on the requests of one connection.
@@ -18,6 +20,8 @@ public protocol RequestHandler: AnyObject {
     func handle(_ head: RequestHead) -> Disposition
     /// Called after `findModel`, with what the body names; nil where it names none in the limit.
     func handle(model: String?) -> Disposition
+    /// Called after `collect`, once the body is whole; `reply` is for this request alone.
+    func answer(_ body: [UInt8], with reply: LocalReply)
     /// Nothing of the request was sent, because no link to `pool` could be opened: where to send it
     /// instead, if anywhere.
     func alternative(to pool: UpstreamPool, after error: LinkError) -> UpstreamPool?
@@ -31,6 +35,7 @@ public protocol RequestHandler: AnyObject {
 
 extension RequestHandler {
     public func handle(model: String?) -> Disposition { .respond(.noModelAsked) }
+    public func answer(_ body: [UInt8], with reply: LocalReply) { reply.refuse(.noBodyAsked) }
     public func alternative(
         to pool: UpstreamPool, after error: LinkError
     ) -> UpstreamPool? { nil }
@@ -41,6 +46,9 @@ extension RequestHandler {
 extension Failure {
     static let noModelAsked = Failure(
         status: 500, code: "request.model_unasked", message: "nobody asked for the model",
+        stage: "request")
+    static let noBodyAsked = Failure(
+        status: 500, code: "request.body_unasked", message: "nobody asked for the body",
         stage: "request")
 }
 

@@ -78,7 +78,7 @@ public struct TLSSession: ~Copyable {
     }
 
     private func finishHandshake() -> HandshakeProgress {
-        let handshake = facts()
+        let handshake = handshakeFacts
         if context.side == .client, !context.protocols.isEmpty {
             // A server that chose nothing speaks HTTP/1.1, as all did before ALPN; one that chose
             // what was not offered speaks another protocol.
@@ -200,7 +200,13 @@ public struct TLSSession: ~Copyable {
         return status == 1 ? secret : nil
     }
 
-    private func facts() -> Handshake {
+    /// The certificate that this end presented in this handshake, DER; nil when it presented none.
+    public var localCertificate: [UInt8]? {
+        unsafe presentedCertificate.flatMap { unsafe TLSSession.der($0, i2d_X509) }
+    }
+
+    /// What the handshake agreed on; for after its end.
+    public var handshakeFacts: Handshake {
         var name: UnsafePointer<UInt8>?
         var length: UInt32 = 0
         unsafe SSL_get0_alpn_selected(ssl, &name, &length)

@@ -115,6 +115,39 @@ struct LeaseTests {
         #expect(wire.clientEnd.code == "exchange.lease.unexpected")
     }
 
+    @Test func aLeaseHasOneForm() throws {
+        let (client, server) = try Sample.oneWay()
+        let (_, lease) = try firstMeeting(client, server)
+        let body = LeaseBody(
+            nonce: [UInt8](repeating: 1, count: 32), keyHash: lease.keyHash,
+            configurationHash: lease.configurationHash,
+            signature: [UInt8](repeating: 2, count: 64))
+        #expect(try LeaseBody.decode(body.encoded) == body)
+        // Each field one byte shorter, absent, or beside one that is not in a lease.
+        let fields: [(UInt64, [UInt8])] = [
+            (1, body.nonce), (3, body.keyHash), (6, body.configurationHash), (8, body.signature),
+        ]
+        func code(_ fields: [(UInt64, [UInt8])]) -> String? {
+            let text = CBORValue.fields(fields.map { ($0.0, .bytes($0.1)) }).encoded()
+            do throws(Refusal) {
+                _ = try LeaseBody.decode(text)
+                return nil
+            } catch {
+                return error.code
+            }
+        }
+        #expect(code(fields) == nil)
+        for place in fields.indices {
+            var short = fields
+            short[place].1.removeLast()
+            #expect(code(short) == "exchange.lease.malformed")
+            var absent = fields
+            absent.remove(at: place)
+            #expect(code(absent) == "exchange.lease.malformed")
+        }
+        #expect(code(fields + [(9, [1])]) == "exchange.lease.malformed")
+    }
+
     /// Another key or configuration than was known: Evidence is asked for, once.
     @Test func whatIsNotQuiteKnownIsAskedAgain() throws {
         var (client, server) = try Sample.oneWay()

@@ -35,7 +35,7 @@ IMPORTS["Ratel"] = set(IMPORTS) | {
 }
 IMPORTS["RatelCommand"] = {"Ratel", "ArgumentParser", "Logging"}
 # What lies at the top; a stray file is easily committed with the rest.
-TOP = {".ci", ".gitignore", ".swift-format", "Helm", "Images", "LICENSE", "Makefile"}
+TOP = {".ci", ".gitignore", ".swift-format", "Examples", "Helm", "Images", "LICENSE", "Makefile"}
 TOP |= {"Package.swift", "README.md", "Sources", "Tests"}
 SYSTEM = {"Glibc", "Synchronization"}
 # The modules at the edge of C and of the buffers.

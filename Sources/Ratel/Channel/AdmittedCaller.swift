@@ -1,12 +1,18 @@
+internal import RATLS
+
 /// What is known of a caller once its connection was opened; named to the backend and in logs.
 final class AdmittedCaller {
     /// The name of the policy's entry that admitted it, or `anonymous`.
     let name: String
     /// `session`, `static`, or `none` for an anonymous caller.
     let tier: String
+    /// The challenges that this side has answered on the connection, whichever way they came.
+    var challenges: ChallengeCount
 
-    init(name: String, tier: String) {
+    /// `answered` is how many exchanges the connection began with.
+    init(name: String, tier: String, answered: UInt32) {
         self.name = name
         self.tier = tier
+        challenges = ChallengeCount(answered: answered)
     }
 }

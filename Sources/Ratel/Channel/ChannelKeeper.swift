@@ -11,8 +11,10 @@ final class ChannelKeeper: AdmissionKeeper, ExchangeRun.Owner {
     private let facts: ChannelFacts
     /// Those of the opening exchange.
     private let counts: ChallengeCounts
-    /// The name that the policy admitted the peer by; nil where nothing is asked of it.
-    private let peer: String?
+    /// What is known of the peer, with the challenges that were answered on the connection.
+    private let caller: AdmittedCaller
+    /// Whether a challenge of the peer's is being answered here, and not at the endpoint.
+    private var isAnswering = false
     private var maxAge: UInt64 = 0
     /// Made for the first challenge of either side.
     private var run: ExchangeRun?
@@ -30,12 +32,13 @@ final class ChannelKeeper: AdmissionKeeper, ExchangeRun.Owner {
     }
 
     init(
-        _ channel: Channel, _ facts: ChannelFacts, counts: ChallengeCounts, peer: String?
+        _ channel: Channel, _ facts: ChannelFacts, counts: ChallengeCounts,
+        caller: AdmittedCaller
     ) {
         self.channel = channel
         self.facts = facts
         self.counts = counts
-        self.peer = peer
+        self.caller = caller
     }
 
     private(set) var renews = false
@@ -65,7 +68,26 @@ final class ChannelKeeper: AdmissionKeeper, ExchangeRun.Owner {
 
     func receive(_ bytes: [UInt8], on link: Link) {
         guard phase != .over else { return }
-        ready(on: link).receive(bytes, on: link)
+        let run = ready(on: link)
+        if !isAnswering {
+            // One at a time, whichever way it comes: they share their numbers.
+            guard !caller.challenges.isBusy else { return end(.overlapping, link) }
+            run.exchange.counts.answered = caller.challenges.next
+        }
+        run.receive(bytes, on: link)
+        count(run)
+    }
+
+    /// Keeps the number of the next challenge where the endpoint finds it.
+    private func count(_ run: ExchangeRun) {
+        if run.exchange.isAnswering != isAnswering {
+            isAnswering.toggle()
+            if isAnswering {
+                _ = caller.challenges.begin()
+            } else {
+                caller.challenges.end(isAnswered: true)
+            }
+        }
     }
 
     private func ready(on link: Link) -> ExchangeRun {
@@ -114,8 +136,8 @@ final class ChannelKeeper: AdmissionKeeper, ExchangeRun.Owner {
     func exchangeDidSettle(on link: Link) {
         guard let run else { return }
         let admitted = run.exchange.admit()
-        guard case .attested(let result) = admitted.standing, result.peer == peer else {
-            return end(.changed(from: peer, to: admitted.name), link)
+        guard case .attested(let result) = admitted.standing, result.peer == caller.name else {
+            return end(.changed(from: caller.name, to: admitted.name), link)
         }
         channel.log.renewals.addShared(1)
         if admitted.wasLeased { channel.log.leases.addShared(1) }
@@ -148,15 +170,20 @@ final class ChannelKeeper: AdmissionKeeper, ExchangeRun.Owner {
 }
 
 extension Refusal {
+    fileprivate static let overlapping = Refusal(
+        "exchange.challenge.overlapping", .exchange, field: "challenge",
+        expected: "one at a time on a connection", got: "a second while the first is answered",
+        remedy: "wait for the answer of the well-known endpoint before asking again")
+
     fileprivate static let notRenewed = Refusal(
         "admission.not_renewed", .exchange, field: "Evidence of an open connection",
         expected: "an answer within 10 s of the challenge", got: "none",
         remedy: "see whether the peer's attester is busy or hangs")
 
-    fileprivate static func changed(from old: String?, to new: String) -> Refusal {
+    fileprivate static func changed(from old: String, to new: String) -> Refusal {
         Refusal(
             "admission.changed", .policy, field: "peer of an open connection",
-            expected: old ?? "nobody", got: new,
+            expected: old, got: new,
             remedy: "connect again: the peer is admitted by another part of the policy now")
     }
 }

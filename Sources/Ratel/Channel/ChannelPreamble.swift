@@ -135,11 +135,12 @@ final class ChannelPreamble: Preamble, ExchangeRun.Owner {
         }
         let result: AttestationResult? =
             if case .attested(let result) = standing { result } else { nil }
-        let caller = AdmittedCaller(name: name, tier: result?.tier.rawValue ?? "none")
+        let caller = AdmittedCaller(
+            name: name, tier: result?.tier.rawValue ?? "none", answered: counts?.answered ?? 0)
         channel.admitted(link, caller, result, dialect: dialect, wasLeased: wasLeased)
         if let counts, let facts, link.speaksHTTP2 {
             link.keeper = ChannelKeeper(
-                channel, facts, counts: counts, peer: result == nil ? nil : name)
+                channel, facts, counts: counts, caller: caller)
         }
         if let result {
             let term = AdmissionTerm(

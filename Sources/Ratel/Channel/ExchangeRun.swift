@@ -3,7 +3,6 @@ internal import Loop
 internal import RATLS
 internal import RATS
 internal import Streams
-internal import Synchronization
 
 /// Runs one exchange over one link.
 ///
@@ -100,15 +99,6 @@ final class ExchangeRun {
     }
 }
 
-/// Whether a connection still waits for what was asked for it; read from any thread.
-private final class Presence: Sendable {
-    private let hasEnded = Atomic<Bool>(false)
-
-    var isThere: Bool { !hasEnded.load(ordering: .relaxed) }
-
-    func end() { hasEnded.store(true, ordering: .relaxed) }
-}
-
 extension Moment {
     /// This instant.
     static var now: Moment {
@@ -118,7 +108,7 @@ extension Moment {
 
 extension Link {
     /// The peer's address without its port: what tells one caller from another.
-    fileprivate var callerAddress: String {
+    var callerAddress: String {
         let address = (self as? Downstream)?.remote ?? peerAddress
         guard case .ip(let host, _)? = address else { return "unix" }
         return host

@@ -44,6 +44,11 @@ final class RelayService: StreamService {
         }
     }
 
+    /// What callers are attested with; nil where they are on this machine.
+    fileprivate var channel: Channel? {
+        if case .attested(let channel) = front { channel } else { nil }
+    }
+
     func makeHandler(for connection: Downstream) -> any RequestHandler {
         RelayHandler(service: self, connection: connection)
     }
@@ -65,16 +70,21 @@ final class RelayService: StreamService {
 private final class RelayHandler: RequestHandler {
     private let service: RelayService
     private let caller: CallerFacts
+    private let wellKnown: WellKnownEndpoint
 
     init(service: RelayService, connection: Downstream) {
         self.service = service
+        wellKnown = WellKnownEndpoint(channel: service.channel, connection: connection)
         caller = CallerFacts(
             connection, forwardsAddress: service.settings.forwardsClientAddress)
     }
 
     func handle(_ head: RequestHead) -> Disposition {
-        .forward(caller.forward(head, to: service.pool.target.address), service.pool)
+        if WellKnownPath.isReserved(head.path) { return wellKnown.disposition(of: head) }
+        return .forward(caller.forward(head, to: service.pool.target.address), service.pool)
     }
+
+    func answer(_ body: [UInt8], with reply: LocalReply) { wellKnown.answer(body, with: reply) }
 
     func finished(_ summary: ExchangeSummary) {
         service.log.finished(summary)

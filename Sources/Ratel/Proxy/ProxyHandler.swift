@@ -7,6 +7,7 @@ final class ProxyHandler: RequestHandler {
     private let service: ProxyService
     private let caller: CallerFacts
     private let remote: Address?
+    private unowned let connection: Downstream
     /// The request that waits for its model.
     private var waiting: (head: RequestHead, request: RoutedRequest)?
     private var route: RouteState?
@@ -21,18 +22,27 @@ final class ProxyHandler: RequestHandler {
 
     init(service: ProxyService, connection: Downstream) {
         self.service = service
+        self.connection = connection
         remote = connection.remote
         caller = CallerFacts(
             connection, forwardsAddress: service.listener.settings.forwardsClientAddress)
     }
 
     func handle(_ head: RequestHead) -> Disposition {
+        if WellKnownPath.isReserved(head.path) { return wellKnown.disposition(of: head) }
         do throws(HTTPRefusal) {
             let request = try RoutedRequest(head, listener: service.listener.settings.name)
             return choose(head, request, .unasked)
         } catch {
             return .respond(Failure(error))
         }
+    }
+
+    func answer(_ body: [UInt8], with reply: LocalReply) { wellKnown.answer(body, with: reply) }
+
+    // As the plan in force has the listener.
+    private var wellKnown: WellKnownEndpoint {
+        WellKnownEndpoint(channel: service.listener.channel, connection: connection)
     }
 
     func handle(model: String?) -> Disposition {
