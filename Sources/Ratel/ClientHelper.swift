@@ -18,7 +18,8 @@ public enum ClientHelper {
                 ChannelProtocol.attestedHTTP2, ChannelProtocol.attestedHTTP1,
                 FlashbotsMessage.applicationProtocol,
                 ChannelProtocol.plainHTTP1,
-            ], ChannelVerifier(demandsCertificate: true), attester, settings.identity)
+            ], ChannelVerifier(demandsCertificate: true), attester, settings.identity,
+            settings.gateway.padding.records)
         let log = ChannelLog(logger: logger, accessLog: settings.logging.accessLog)
         let store = try settings.collateral.make(
             roots: CollateralRoots(policy: policy), logger)
@@ -30,6 +31,7 @@ public enum ClientHelper {
                 use: "connect", accessLog: settings.logging.accessLog,
                 upstream: "network",
                 forwardsClientAddress: settings.gateway.forwardsClientAddress,
+                padding: settings.gateway.padding,
                 policyDigest: policy.digest)
         }
         if !settings.gateway.listen.isLoopback {

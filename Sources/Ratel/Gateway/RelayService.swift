@@ -76,6 +76,8 @@ private final class RelayHandler: RequestHandler {
         .forward(caller.forward(head, to: service.pool.target.address), service.pool)
     }
 
+    var sendsAtTicks: Bool { service.settings.padding == .tick }
+
     func finished(_ summary: ExchangeSummary) {
         service.log.finished(summary)
     }
