@@ -40,7 +40,8 @@ public enum ClientHelper {
                 metadata: ["listen": "\(settings.gateway.listen)"])
         }
         let operation = RelayOperation(
-            settings.gateway, channel: channel, policy: settings.policy, logger: logger,
+            settings.gateway, channel: channel, policy: settings.policy,
+            identity: settings.identity, logger: logger,
             upstream: settings.upstream, upstreamName: "server"
         ) { [settings] loop, metrics in
             var target = UpstreamTarget(

@@ -35,7 +35,8 @@ public enum Sidecar {
                 policyDigest: policy.digest)
         }
         let operation = RelayOperation(
-            settings.gateway, channel: channel, policy: settings.policy, logger: logger,
+            settings.gateway, channel: channel, policy: settings.policy,
+            identity: settings.identity, logger: logger,
             upstream: settings.upstream, upstreamName: "backend"
         ) { loop, metrics in
             RelayService(

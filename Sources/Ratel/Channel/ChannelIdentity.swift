@@ -17,6 +17,8 @@ final class ChannelIdentity: Sendable {
     struct Current: Sendable {
         let context: TLSContext
         let leaf: Certificate
+        /// The leaf and its issuers, as they are presented.
+        let chain: [Certificate]
     }
 
     let attester: (any Attester)?
@@ -53,7 +55,17 @@ final class ChannelIdentity: Sendable {
     var current: Current { state.withLock { $0 } }
 
     /// Makes a new leaf; on failure the old one stays in use until its end, and this throws.
+    ///
+    /// One that was provided is its owner's to renew: `replace`.
     func rotate() throws(Refusal) {
+        guard provided == nil else { return }
+        let next = try ChannelIdentity.make(
+            side, protocols, verifier, attester, provided, padding)
+        state.withLock { $0 = next }
+    }
+
+    /// Presents what was provided anew; connections that stand keep what they began with.
+    func replace(_ provided: TLSIdentity) throws(Refusal) {
         let next = try ChannelIdentity.make(
             side, protocols, verifier, attester, provided, padding)
         state.withLock { $0 = next }
@@ -88,7 +100,8 @@ final class ChannelIdentity: Sendable {
             let context = try TLSContext(
                 side: side, identity: identity, protocols: protocols, verifier: verifier,
                 padding: padding)
-            return Current(context: context, leaf: identity.certificates[0])
+            return Current(
+                context: context, leaf: identity.certificates[0], chain: identity.certificates)
         } catch {
             throw keyRefusal(error.description)
         }
