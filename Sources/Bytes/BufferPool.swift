@@ -7,7 +7,8 @@ internal import Glibc
 /// answers `nil`, which means "stop reading", never "allocate".
 @safe public final class BufferPool {
     /// Bytes in each buffer: one TLS 1.3 record as it travels, RFC 8446 section 5.2
-    /// (2^14 plaintext + 256 expansion + 5 header = 16,645), rounded up to 1 KiB.
+    /// (2^14 plaintext + 256 expansion + 5 header = 16,645), rounded up to 1 KiB. Padding is inside
+    /// the plaintext's 2^14 (section 5.4), so a padded record takes no more.
     public static let bufferSize = 17 * 1024
 
     /// Bytes of plaintext that one TLS record can carry, RFC 8446 section 5.1.

@@ -23,6 +23,12 @@ public struct ResponseHead: Sendable {
     /// Whether a final response is still to come: 1xx.
     public var isInterim: Bool { status < 200 }
 
+    /// Whether the body is a stream of events, as streamed tokens are (WHATWG HTML section 9.2).
+    public var isEventStream: Bool {
+        guard let value = fields.firstValue(named: "content-type") else { return false }
+        return value.prefix { $0 != ";" && $0 != " " }.lowercased() == "text/event-stream"
+    }
+
     /// Reads a head from the front of `bytes`; `requestMethod` is of the request that it answers.
     ///
     /// `nil` means that more bytes are needed. Every refusal has status 502, RFC 9110 section

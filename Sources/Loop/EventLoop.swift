@@ -23,6 +23,7 @@ public final class EventLoop {
     // Both sides of the wait for events: what a timer asks for must not wait for one.
     private let beforeWait: UnsafeMutablePointer<uv_prepare_t>
     private let afterWait: UnsafeMutablePointer<uv_check_t>
+    let ticks: TickClock
 
     /// Makes a loop that lends at most `bufferCount` buffers of `BufferPool.bufferSize` bytes, and
     /// that delays what comes by at most `gather` microseconds while many streams are active.
@@ -36,6 +37,7 @@ public final class EventLoop {
         unsafe uv_timer_init(handle, starvation)
         unsafe beforeWait = .allocate(capacity: 1)
         unsafe afterWait = .allocate(capacity: 1)
+        unsafe ticks = TickClock(loop: handle)
         unsafe uv_prepare_init(handle, beforeWait)
         unsafe uv_check_init(handle, afterWait)
         unsafe beforeWait.pointee.data = Unmanaged.passUnretained(self).toOpaque()
@@ -71,6 +73,7 @@ public final class EventLoop {
         unsafe EventLoop.close(starvation)
         unsafe EventLoop.close(beforeWait)
         unsafe EventLoop.close(afterWait)
+        ticks.close()
         unsafe uv_run(handle, UV_RUN_DEFAULT)
         unsafe precondition(uv_loop_close(handle) == 0, "a handle was left open on its loop")
         unsafe starvation.deallocate()

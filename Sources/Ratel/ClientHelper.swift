@@ -18,7 +18,8 @@ public enum ClientHelper {
                 ChannelProtocol.attestedHTTP2, ChannelProtocol.attestedHTTP1,
                 FlashbotsMessage.applicationProtocol,
                 ChannelProtocol.plainHTTP1,
-            ], ChannelVerifier(demandsCertificate: true), attester, settings.identity)
+            ], ChannelVerifier(demandsCertificate: true), attester, settings.identity,
+            settings.gateway.padding.records)
         let log = ChannelLog(logger: logger, accessLog: settings.logging.accessLog)
         let store = try settings.collateral.make(
             roots: CollateralRoots(policy: policy), logger)
@@ -30,6 +31,7 @@ public enum ClientHelper {
                 use: "connect", accessLog: settings.logging.accessLog,
                 upstream: "network",
                 forwardsClientAddress: settings.gateway.forwardsClientAddress,
+                padding: settings.gateway.padding,
                 policyDigest: policy.digest)
         }
         if !settings.gateway.listen.isLoopback {
@@ -38,7 +40,8 @@ public enum ClientHelper {
                 metadata: ["listen": "\(settings.gateway.listen)"])
         }
         let operation = RelayOperation(
-            settings.gateway, channel: channel, policy: settings.policy, logger: logger,
+            settings.gateway, channel: channel, policy: settings.policy,
+            identity: settings.identity, logger: logger,
             upstream: settings.upstream, upstreamName: "server"
         ) { [settings] loop, metrics in
             var target = UpstreamTarget(

@@ -19,7 +19,7 @@ public enum Sidecar {
                 ChannelProtocol.attestedHTTP2, ChannelProtocol.attestedHTTP1,
                 ChannelProtocol.plainHTTP2, ChannelProtocol.plainHTTP1,
             ], verifier,
-            attester, settings.identity)
+            attester, settings.identity, settings.gateway.padding.records)
         let log = ChannelLog(logger: logger, accessLog: settings.logging.accessLog)
         let store = try settings.collateral.make(
             roots: CollateralRoots(policy: policy), logger)
@@ -31,10 +31,12 @@ public enum Sidecar {
                 use: "serve", accessLog: settings.logging.accessLog,
                 upstream: settings.upstream.isLoopback ? "loopback" : "network",
                 forwardsClientAddress: settings.gateway.forwardsClientAddress,
+                padding: settings.gateway.padding,
                 policyDigest: policy.digest)
         }
         let operation = RelayOperation(
-            settings.gateway, channel: channel, policy: settings.policy, logger: logger,
+            settings.gateway, channel: channel, policy: settings.policy,
+            identity: settings.identity, logger: logger,
             upstream: settings.upstream, upstreamName: "backend"
         ) { loop, metrics in
             RelayService(

@@ -78,7 +78,10 @@ struct AttesterOptions: ParsableArguments {
     @Option(
         name: .customLong("tls-certificate"),
         help: ArgumentHelp(
-            "PEM chain of a public CA or SPIFFE, in place of the self-signed certificate.",
+            """
+            PEM chain of a public CA or SPIFFE, in place of the self-signed certificate; read \
+            again when the file changes.
+            """,
             valueName: "file"))
     var tlsCertificate: String?
 

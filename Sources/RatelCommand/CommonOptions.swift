@@ -46,6 +46,13 @@ struct CommonOptions: ParsableArguments {
     var gather: String?
 
     @Option(
+        help: """
+            off; records: each TLS record is padded to blocks of 256 bytes; or, for serve, tick: \
+            streamed tokens also go out together, every 50 ms (default: records).
+            """)
+    var padding: String?
+
+    @Option(
         name: .customLong("max-connections"),
         help: "Connections that each worker accepts (default: 10000).")
     var maxConnections: String?
@@ -90,7 +97,8 @@ struct CommonOptions: ParsableArguments {
         [
             "config": config, "admin": admin, "log-format": logFormat, "log-level": logLevel,
             "access-log": accessLog, "workers": workers, "buffers": buffers,
-            "gather": gather, "max-connections": maxConnections, "forwarded": forwarded,
+            "gather": gather, "padding": padding, "max-connections": maxConnections,
+            "forwarded": forwarded,
             "grace": grace,
             "connect-timeout": connectTimeout, "first-byte-timeout": firstByteTimeout,
             "gap-timeout": gapTimeout, "idle-timeout": idleTimeout,

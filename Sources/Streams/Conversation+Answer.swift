@@ -106,6 +106,7 @@ extension Conversation {
         let waited = caller.now - request.started
         answer.firstByte = waited
         metrics.firstByte.observe(waited)
+        beginTicks(head)
         watch()
         if caller.isStream { return sendAnswerHeadAlone(forwarded, with: rest) }
         sendAnswerHead(forwarded, with: rest)
@@ -157,6 +158,7 @@ extension Conversation {
         lastProgress = now
         metrics.responseBytes.add(piece.count)
         metrics.responseReads.add(1)
+        if piece.waitsForTick { return gatherAnswer(buffer, piece) }
         switch caller.send(buffer) {
         case .sent: break
         case .pending: if !piece.isLast { upstream?.pause() }
@@ -167,7 +169,7 @@ extension Conversation {
 
     /// The upstream's body is malformed; the caller must not take what it has for the whole.
     private func breakAnswer(_ refusal: HTTPRefusal) {
-        abort(.badAnswer(refusal.expected, refusal.got, code: refusal.code))
+        cutAnswer(.badAnswer(refusal.expected, refusal.got, code: refusal.code))
     }
 
     // MARK: Ends
@@ -189,7 +191,7 @@ extension Conversation {
             }
             return fail(.noAnswer)
         }
-        if answer.body.finishedByClose() { completeAnswer() } else { abort(.cutAnswer) }
+        if answer.body.finishedByClose() { completeAnswer() } else { cutAnswer(.cutAnswer) }
     }
 
     func upstreamDidBreak(_ error: LinkError, wasOpen: Bool) {
@@ -198,7 +200,7 @@ extension Conversation {
         upstream = nil
         guard stage == .connecting || stage == .exchanging else { return }
         metrics.upstreamFailures.add(1)
-        guard !answer.isHeadSent else { return abort(.cutAnswer) }
+        guard !answer.isHeadSent else { return cutAnswer(.cutAnswer) }
         if isLost, wasOpen, request.isRepeatable, let pool = lastPool {
             // One connection may carry it again and again, where idle ones of HTTP/1.1 run out.
             request.isRepeated = isStream
@@ -215,13 +217,13 @@ extension Conversation {
         fail(Failure(upstream: error, wasOpen: wasOpen))
     }
 
-    private func dropUpstream() {
+    func dropUpstream() {
         let link = upstream
         upstream = nil
         link?.discard()
     }
 
-    private func completeAnswer() {
+    func completeAnswer() {
         let closes = answer.closes || !request.isComplete || closesSoon || request.wantsClose
         if let link = upstream {
             upstream = nil
@@ -231,6 +233,7 @@ extension Conversation {
                 link.discard()
             }
         }
+        guard sendGathered() else { return }
         finishSummary(nil)
         if closes || clientEnded || caller.isStream { return closeGently() }
         nextRequest()
@@ -257,6 +260,7 @@ extension Conversation {
 
     /// Ends everything without a terminator, so that nobody takes a part for the whole.
     func abort(_ failure: Failure) {
+        guard endTicks() else { return }
         finishSummary(failure)
         stage = .closing
         dropUpstream()

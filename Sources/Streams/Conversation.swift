@@ -64,6 +64,11 @@ final class Conversation {
     }
     /// Bytes of the caller that are not used yet: a partial head, or a body that waits.
     var held: Buffer?
+    /// Of an answer whose pieces wait for the loop's ticks; `lentTick` is the same, uncounted.
+    var tick: AnswerTick? {
+        didSet { lentTick = tick.map { Borrowed($0) } }
+    }
+    private(set) var lentTick: Borrowed<AnswerTick>?
     var isDraining = false
     /// No request follows the present one.
     var closesSoon: Bool { isDraining || caller.remainingLife == 0 }
@@ -146,6 +151,8 @@ final class Conversation {
         timer = nil
         held = nil
         answerHeld = nil
+        tick?.end()
+        tick = nil
         let link = upstream
         upstream = nil
         link?.discard()

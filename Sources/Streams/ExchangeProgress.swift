@@ -52,6 +52,8 @@ struct AnswerProgress {
     var isHeadSent = false
     /// The caller speaks HTTP/1.0 and cannot read chunks, or HTTP/2 and has no use for them.
     var dechunks = false
+    /// Its pieces go out at the loop's ticks.
+    var waitsForTicks = false
     /// The upstream may carry another request after this answer.
     var isUpstreamReusable = true
     /// The connection to the caller ends after this answer.
@@ -118,6 +120,8 @@ extension AnswerProgress {
         var count: Int
         /// Whether the answer ends with them.
         var isLast: Bool
+        /// Whether it goes out at the loop's next tick.
+        var waitsForTick: Bool
     }
 
     /// Passes over one buffer, and takes the framing out where the caller has none.
@@ -134,6 +138,6 @@ extension AnswerProgress {
             buffer.truncate(to: count)
         }
         bytes &+= UInt64(count)
-        return Piece(count: count, isLast: body.isFinished)
+        return Piece(count: count, isLast: body.isFinished, waitsForTick: waitsForTicks)
     }
 }

@@ -29,6 +29,8 @@ public protocol RequestHandler: AnyObject {
     var ownBudgets: Budgets? { get }
     /// Bytes of content that the present request may have; asked before any of it goes on.
     var maximumBody: UInt64 { get }
+    /// Whether the tokens of the present request's answer go out together at the loop's ticks.
+    var sendsAtTicks: Bool { get }
     /// One request is over; `failure` is nil when the answer was complete.
     func finished(_ summary: ExchangeSummary)
 }
@@ -41,6 +43,7 @@ extension RequestHandler {
     ) -> UpstreamPool? { nil }
     public var ownBudgets: Budgets? { nil }
     public var maximumBody: UInt64 { .max }
+    public var sendsAtTicks: Bool { false }
 }
 
 extension Failure {

@@ -40,6 +40,8 @@ public final class TLSContext: @unchecked Sendable {
     public let verifier: any PeerVerifier
     /// What its connections are for.
     public let profile: Profile
+    /// Whether its records are padded.
+    public let padding: RecordPadding
 
     let handle: OpaquePointer
     private let encodedProtocols: [UInt8]
@@ -47,13 +49,14 @@ public final class TLSContext: @unchecked Sendable {
     /// Makes a context; throws when OpenSSL refuses the identity.
     public init(
         side: Side, identity: TLSIdentity?, protocols: [String], verifier: any PeerVerifier,
-        profile: Profile = .attested
+        profile: Profile = .attested, padding: RecordPadding = .off
     ) throws(TLSError) {
         Recycler.install()
         self.side = side
         self.protocols = protocols
         self.verifier = verifier
         self.profile = profile
+        self.padding = padding
         encodedProtocols = protocols.flatMap { [UInt8($0.utf8.count)] + Array($0.utf8) }
         let method = unsafe side == .server ? TLS_server_method() : TLS_client_method()
         guard let context = unsafe SSL_CTX_new(method) else {
@@ -80,7 +83,8 @@ public final class TLSContext: @unchecked Sendable {
             "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
         // The hybrid group exists from OpenSSL 3.5 on; older libraries refuse the whole list.
         let groups = unsafe ratel_SSL_CTX_set1_groups_list(handle, "X25519MLKEM768:X25519:P-256")
-        let least = profile == .web ? TLS1_2_VERSION : TLS1_3_VERSION
+        let takesOlder = profile == .web && padding != .demanded
+        let least = takesOlder ? TLS1_2_VERSION : TLS1_3_VERSION
         // For TLS 1.2 alone; the list is not used above it.
         let older = "ECDHE+AESGCM:ECDHE+CHACHA20"
         guard unsafe ratel_SSL_CTX_set_min_proto_version(handle, least) == 1,
@@ -96,6 +100,10 @@ public final class TLSContext: @unchecked Sendable {
             Int(
                 SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER
                     | SSL_MODE_RELEASE_BUFFERS))
+        // On the context, since later versions of OpenSSL look at it when a session gets its keys.
+        if padding != .off {
+            unsafe SSL_CTX_set_record_padding_callback(handle, RecordPadding.callback)
+        }
     }
 
     private func present(_ identity: TLSIdentity) throws(TLSError) {

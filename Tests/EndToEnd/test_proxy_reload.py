@@ -289,8 +289,8 @@ def test_check_says_what_a_file_does_or_what_is_wrong(context):
             ("proxy.key.unknown", "policy", other(backends=[{**back, "policy": "x"}])),
             ("proxy.value.refused", "leastest", other(routes=[
                 route("r", ["a"], balance="leastest")])),
-            ("proxy.padding.unavailable", "not available yet", other(routes=[
-                route("r", ["a"], padding="tick")])),
+            ("proxy.value.refused", "off or records or tick", other(routes=[
+                route("r", ["a"], padding="bucket")])),
             ("proxy.reference.unknown", "zz", other(routes=[route("r", ["zz"])])),
             ("proxy.reference.unknown", "nope", other(routes=[
                 route("r", ["a"], {"listener": ["nope"]})])),

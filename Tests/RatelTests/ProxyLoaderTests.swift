@@ -84,6 +84,8 @@ struct ProxyLoaderTests {
         #expect(chat.access == .peers(["good"]) && chat.maximumStreams == 10)
         #expect(chat.maximumBody == 2 << 20)
         #expect(chat.firstByte == 60_000 && chat.gap == 2_000 && chat.requestGap == 3_000)
+        #expect(chat.writtenPadding == .off && chat.padding == .off)
+        #expect(rest.writtenPadding == nil && rest.padding == .records)
         #expect(rest.match == RouteMatch() && rest.access == .any && rest.maximumBody == nil)
     }
 
@@ -99,7 +101,7 @@ struct ProxyLoaderTests {
             ("backends: [a], access", "backends: [c], access", "proxy.reference.unknown", "line"),
             ("backends: [a], access", "backends: [], access", "proxy.value.refused", "backends"),
             ("backends: [a, b]", "backends: [a, a]", "proxy.value.duplicate", "backends[1]"),
-            ("padding: off", "padding: bucket", "proxy.padding.unavailable", "padding"),
+            ("padding: off", "padding: bucket", "proxy.value.refused", "padding"),
             ("body: 2MiB", "body: 2MB", "proxy.value.refused", "limits.body"),
             ("streams: 10", "streams: 0", "proxy.value.refused", "limits.streams"),
             ("gap: 2s", "gap: 2", "proxy.value.refused", "timeouts.gap"),

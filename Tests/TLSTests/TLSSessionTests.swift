@@ -28,14 +28,15 @@ final class Pair {
         serverProtocols: [String] = ["ratel/1+http/1.1", "http/1.1"],
         clientHasCertificate: Bool = true,
         serverVerifier: Accepting = Accepting(),
-        clientVerifier: Accepting = Accepting()
+        clientVerifier: Accepting = Accepting(),
+        padding: RecordPadding = .off
     ) throws -> Pair {
         let client = try TLSContext(
             side: .client, identity: clientHasCertificate ? Pair.identity() : nil,
-            protocols: clientProtocols, verifier: clientVerifier)
+            protocols: clientProtocols, verifier: clientVerifier, padding: padding)
         let server = try TLSContext(
             side: .server, identity: Pair.identity(), protocols: serverProtocols,
-            verifier: serverVerifier)
+            verifier: serverVerifier, padding: padding)
         return Pair(try TLSSession(client), try TLSSession(server))
     }
 
@@ -196,6 +197,38 @@ final class Pair {
             Issue.record("close_notify was not seen")
             return
         }
+    }
+
+    /// A padded record is 5 bytes of header, whole blocks, and 16 of tag; its type takes one byte.
+    @Test(arguments: [
+        (1, 256), (100, 256), (255, 256), (256, 512), (511, 512), (16_127, 16_128),
+        (16_128, 16_384), (16_382, 16_384), (16_383, 16_384), (16_384, 16_385),
+    ])
+    func aPaddedRecordIsWholeBlocksAndFits(_ length: Int, _ padded: Int) throws {
+        let pair = try Pair.make(padding: .demanded)
+        guard case .complete = pair.shake() else {
+            Issue.record("the handshake failed")
+            return
+        }
+        var plaintext = pair.pool.lend()!
+        let message = [UInt8](repeating: 7, count: length)
+        #expect(plaintext.append(message.span) == length)
+        var ciphertext = pair.pool.lend()!
+        #expect(pair.client.encrypt(&plaintext, into: &ciphertext) == nil)
+        let isUsed = plaintext.isEmpty
+        #expect(isUsed)
+        #expect(ciphertext.count == 5 + padded + 16)
+        // The spill of `RecordIO` may stand before it.
+        #expect(ciphertext.room >= 768)
+
+        var received = pair.pool.lend()!
+        _ = pair.server.decrypt(&ciphertext, into: &received)
+        #expect(received.count == length)
+
+        // Alerts are not padded: 2 bytes and their type.
+        var farewell = pair.pool.lend()!
+        pair.client.finish(into: &farewell)
+        #expect(farewell.count == 5 + 3 + 16)
     }
 
     @Test func aChangedRecordEndsTheConnection() throws {

@@ -17,6 +17,8 @@ final class ChannelIdentity: Sendable {
     struct Current: Sendable {
         let context: TLSContext
         let leaf: Certificate
+        /// The leaf and its issuers, as they are presented.
+        let chain: [Certificate]
     }
 
     let attester: (any Attester)?
@@ -26,39 +28,52 @@ final class ChannelIdentity: Sendable {
     private let protocols: [String]
     private let verifier: ChannelVerifier
     private let provided: TLSIdentity?
+    private let padding: RecordPadding
     private let state: Locked<Current>
 
     /// Makes the first keys; blocks for one quote when there is an attester.
     init(
         side: TLSContext.Side, protocols: [String], verifier: ChannelVerifier,
-        attester: (any Attester)?, provided: TLSIdentity?
+        attester: (any Attester)?, provided: TLSIdentity?, padding: RecordPadding
     ) throws(Refusal) {
         self.side = side
         self.protocols = protocols
         self.verifier = verifier
         self.attester = attester
         self.provided = provided
+        self.padding = padding
         do {
             bindingKeys = try BindingKeys(clock: { System.uptimeMilliseconds })
         } catch {
             throw ChannelIdentity.keyRefusal("\(error)")
         }
         state = Locked(
-            try ChannelIdentity.make(side, protocols, verifier, attester, provided))
+            try ChannelIdentity.make(side, protocols, verifier, attester, provided, padding))
     }
 
     /// What the next handshake uses.
     var current: Current { state.withLock { $0 } }
 
     /// Makes a new leaf; on failure the old one stays in use until its end, and this throws.
+    ///
+    /// One that was provided is its owner's to renew: `replace`.
     func rotate() throws(Refusal) {
-        let next = try ChannelIdentity.make(side, protocols, verifier, attester, provided)
+        guard provided == nil else { return }
+        let next = try ChannelIdentity.make(
+            side, protocols, verifier, attester, provided, padding)
+        state.withLock { $0 = next }
+    }
+
+    /// Presents what was provided anew; connections that stand keep what they began with.
+    func replace(_ provided: TLSIdentity) throws(Refusal) {
+        let next = try ChannelIdentity.make(
+            side, protocols, verifier, attester, provided, padding)
         state.withLock { $0 = next }
     }
 
     private static func make(
         _ side: TLSContext.Side, _ protocols: [String], _ verifier: ChannelVerifier,
-        _ attester: (any Attester)?, _ provided: TLSIdentity?
+        _ attester: (any Attester)?, _ provided: TLSIdentity?, _ padding: RecordPadding
     ) throws(Refusal) -> Current {
         let identity: TLSIdentity
         if let provided {
@@ -83,8 +98,10 @@ final class ChannelIdentity: Sendable {
         }
         do {
             let context = try TLSContext(
-                side: side, identity: identity, protocols: protocols, verifier: verifier)
-            return Current(context: context, leaf: identity.certificates[0])
+                side: side, identity: identity, protocols: protocols, verifier: verifier,
+                padding: padding)
+            return Current(
+                context: context, leaf: identity.certificates[0], chain: identity.certificates)
         } catch {
             throw keyRefusal(error.description)
         }

@@ -8,6 +8,8 @@ struct EffectiveConfiguration {
     let accessLog: AccessLog
     let upstream: String
     let forwardsClientAddress: Bool
+    /// What every request on the connection gets, at least.
+    let padding: Padding
     let policyDigest: [UInt8]
 
     /// The document, with its members in a fixed order.
@@ -16,7 +18,7 @@ struct EffectiveConfiguration {
             ("access_log", .string(accessLog.rawValue)),
             ("backend", .string(upstream)),
             ("forwards_client_address", .bool(forwardsClientAddress)),
-            ("padding", .string("off")),
+            ("padding", .string(padding.rawValue)),
             ("policy", .string(Hex.encode(policyDigest))),
             ("use", .string(use)),
             ("version", .string(RatelVersion.current)),

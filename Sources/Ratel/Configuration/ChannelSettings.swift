@@ -84,12 +84,13 @@ public struct ProvidedIdentity: Sendable {
 
 func makeIdentity(
     _ side: TLSContext.Side, _ protocols: [String], _ verifier: ChannelVerifier,
-    _ attester: (any Attester)?, _ provided: ProvidedIdentity?
+    _ attester: (any Attester)?, _ provided: ProvidedIdentity?,
+    _ padding: RecordPadding = .off
 ) throws(ConfigurationError) -> ChannelIdentity {
     do {
         return try ChannelIdentity(
             side: side, protocols: protocols, verifier: verifier, attester: attester,
-            provided: try provided?.load())
+            provided: try provided?.load(), padding: padding)
     } catch let refusal as Refusal {
         throw ConfigurationError(refusal.description)
     } catch let error as ConfigurationError {

@@ -28,6 +28,9 @@ extension GatewaySettings {
             }
             forwardsClientAddress = text == "append"
         }
+        if let text = source["padding"] {
+            padding = try SettingValue.choice(text, setting: "padding")
+        }
         if let text = source["gather"] { gather = try SettingValue.gather(text) }
         try read("grace", source, &grace)
         try read("connect-timeout", source, &budgets.connect)

@@ -24,6 +24,8 @@ public struct GatewaySettings: Sendable {
     public var forwardsClientAddress = false
     /// Microseconds that a token may wait for others while many streams are active; 0 for never.
     public var gather: UInt64 = 1_000
+    /// What is done against being read by the sizes and times of records.
+    public var padding = Padding.records
     /// How long a drain waits for streams to end, in milliseconds.
     public var grace: UInt64 = 30_000
 

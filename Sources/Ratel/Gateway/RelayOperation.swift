@@ -13,16 +13,20 @@ final class RelayOperation: Operation {
     private let upstream: Address
     private let logger: Logger
     private let policyWatch: PolicyWatch
+    private let certificateWatch: CertificateWatch?
     private let state: ServiceStatus
     private var probe: BackendProbe?
 
     /// `makeService` makes what a worker's connections are for, on that worker's loop.
     init(
-        _ settings: GatewaySettings, channel: Channel, policy: PolicySource, logger: Logger,
-        upstream: Address, upstreamName: String,
+        _ settings: GatewaySettings, channel: Channel, policy: PolicySource,
+        identity: ProvidedIdentity?, logger: Logger, upstream: Address, upstreamName: String,
         makeService: @escaping @Sendable (EventLoop, StreamMetrics) -> any StreamService
     ) {
         self.channel = channel
+        certificateWatch = identity.map {
+            CertificateWatch($0, channel: channel, logger: logger)
+        }
         self.upstream = upstream
         self.logger = logger
         var count = settings.workers
@@ -78,7 +82,10 @@ final class RelayOperation: Operation {
 
     func expireAdmissions() { gateway.expireAdmissions(atOnce: false) }
 
-    func check(isAsked: Bool) { policyWatch.check(isAsked: isAsked) }
+    func check(isAsked: Bool) {
+        policyWatch.check(isAsked: isAsked)
+        certificateWatch?.check(isAsked: isAsked)
+    }
 
     func drain(then done: @escaping @Sendable () -> Void) { gateway.drain(then: done) }
 

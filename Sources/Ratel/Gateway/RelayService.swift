@@ -86,6 +86,8 @@ private final class RelayHandler: RequestHandler {
 
     func answer(_ body: [UInt8], with reply: LocalReply) { wellKnown.answer(body, with: reply) }
 
+    var sendsAtTicks: Bool { service.settings.padding == .tick }
+
     func finished(_ summary: ExchangeSummary) {
         service.log.finished(summary)
     }

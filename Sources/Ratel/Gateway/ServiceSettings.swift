@@ -33,10 +33,16 @@ public struct ServiceSettings: Sendable {
     public static func connect(
         _ source: ConfigurationSource
     ) throws(ConfigurationError) -> ServiceSettings {
-        try ServiceSettings(
+        let settings = try ServiceSettings(
             source, listen: "127.0.0.1:8080",
             upstream: SettingValue.address(source.required("server"), setting: "server"),
             attester: .none, admin: "off", workers: 1)
+        guard settings.gateway.padding != .tick else {
+            throw ConfigurationError(
+                "--padding: expected off or records, got tick: answers are streamed under TLS by "
+                    + "the server, and `ratel serve --padding tick` is what sends them at ticks")
+        }
+        return settings
     }
 
     private init(

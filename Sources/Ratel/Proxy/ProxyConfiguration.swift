@@ -122,4 +122,10 @@ public struct ProxyRoute: Sendable, Equatable {
     public let firstByte: UInt64
     public let gap: UInt64
     public let requestGap: UInt64
+    /// What is done against being read by the sizes and times of records; nil where nothing is
+    /// written.
+    public let writtenPadding: Padding?
+
+    /// What holds: records are padded where nothing is written, and the protocol can.
+    public var padding: Padding { writtenPadding ?? .records }
 }

@@ -52,6 +52,11 @@ enum ProxyExplanation {
         case .any: words.append("for any caller")
         case .peers(let names): words.append("for \(any(of: names)) alone")
         }
+        switch route.padding {
+        case .off: words.append("not padded")
+        case .records: words.append("padded records")
+        case .tick: words.append("padded records, tokens every 50 ms")
+        }
         if let streams = route.maximumStreams { words.append("at most \(streams) streams") }
         if let body = route.maximumBody { words.append("bodies of at most \(body) bytes") }
         return words.joined(separator: "; ")

@@ -115,6 +115,8 @@ final class ProxyHandler: RequestHandler {
 
     var maximumBody: UInt64 { route?.settings.maximumBody ?? .max }
 
+    var sendsAtTicks: Bool { route?.settings.padding == .tick }
+
     var ownBudgets: Budgets? {
         guard let settings = route?.settings else { return nil }
         var budgets = service.budgets

@@ -28,9 +28,9 @@ final class ProxyPlanner: Sendable {
     ) throws(ConfigurationError) -> ProxyPlan {
         var backends: [BackendState] = []
         for backend in configuration.backends {
-            let facts = ProxyFacts(towardsBackendOf: configuration.listeners)
+            let facts = ProxyFacts(towards: backend, in: configuration)
             let old = before?.backends.first { $0.settings.name == backend.name }
-            if let old, old.settings == backend, old.facts == facts || !old.isAttested {
+            if let old, old.settings == backend, old.isFit(facts) {
                 backends.append(old)
                 continue
             }
@@ -52,7 +52,7 @@ final class ProxyPlanner: Sendable {
         }
         var listeners: [ListenerState] = []
         for listener in configuration.listeners {
-            let facts = ProxyFacts(listener, reaching: configuration.reach(of: listener))
+            let facts = ProxyFacts(listener, in: configuration)
             let chosen = pick(listener.passthroughBackends, backends)
             let old = before?.listeners[listener.key]
             if let old, old.settings == listener, old.isFit(facts, chosen) {
@@ -92,7 +92,7 @@ final class ProxyPlanner: Sendable {
                     try TLSContext(
                         side: .server, identity: certificate.identity,
                         protocols: [ChannelProtocol.plainHTTP2, ChannelProtocol.plainHTTP1],
-                        verifier: verifier, profile: .web), verifier)
+                        verifier: verifier, profile: .web, padding: facts.records), verifier)
             } catch {
                 throw ConfigurationError("the listener \(listener.name): \(error)")
             }
@@ -128,7 +128,7 @@ final class ProxyPlanner: Sendable {
                 return .tls(
                     try TLSContext(
                         side: .client, identity: nil, protocols: [ChannelProtocol.plainHTTP1],
-                        verifier: verifier, profile: .web), verifier)
+                        verifier: verifier, profile: .web, padding: facts.records), verifier)
             } catch {
                 throw ConfigurationError("the backend \(backend.name): \(error)")
             }
@@ -160,7 +160,7 @@ final class ProxyPlanner: Sendable {
                 identity: try ChannelIdentity(
                     side: isServer ? .server : .client, protocols: protocols,
                     verifier: ChannelVerifier(demandsCertificate: !isServer || !policy.isAnonymous),
-                    attester: attester, provided: identity),
+                    attester: attester, provided: identity, padding: facts.records),
                 policy: policy, appraisals: Appraisals(store: store), quotes: quotes,
                 log: log.channel
             ) { policy in
@@ -181,14 +181,22 @@ final class ProxyPlanner: Sendable {
 }
 
 extension BackendState {
-    fileprivate var isAttested: Bool { if case .attested = way { true } else { false } }
+    /// Whether it still does, and says, what is so.
+    fileprivate func isFit(_ facts: ProxyFacts) -> Bool {
+        switch way {
+        case .plain: true
+        case .tls: self.facts.records == facts.records
+        case .attested: self.facts == facts
+        }
+    }
 }
 
 extension ListenerState {
-    /// Whether it still says what is so, and leads where it should.
+    /// Whether it still does, and says, what is so, and leads where it should.
     fileprivate func isFit(_ facts: ProxyFacts, _ chosen: [BackendState]) -> Bool {
         switch front {
-        case .plain, .tls: true
+        case .plain: true
+        case .tls: self.facts.records == facts.records
         case .attested: self.facts == facts
         case .passthrough(let backends, _): backends.elementsEqual(chosen, by: { $0 === $1 })
         }
@@ -203,12 +211,15 @@ extension ProxyListener {
 }
 
 extension ProxyConfiguration {
+    /// The routes that requests of a listener may take.
+    func routes(of listener: ProxyListener) -> [ProxyRoute] {
+        routes.filter { $0.match.listeners?.contains(listener.name) ?? true }
+    }
+
     /// The backends that requests of a listener may reach.
     func reach(of listener: ProxyListener) -> [ProxyBackend] {
         var names = Set(listener.passthroughBackends)
-        for route in routes where route.match.listeners?.contains(listener.name) ?? true {
-            names.formUnion(route.backends)
-        }
+        for route in routes(of: listener) { names.formUnion(route.backends) }
         return backends.filter { names.contains($0.name) }
     }
 }

@@ -19,7 +19,6 @@ struct RouteSection {
             })
         else { throw node.wrongType("a route") }
         _ = try fields["balance"]?.word(Balance.self)
-        try checkPadding(fields["padding"])
         let limits = try fields["limits"]?.fields(required: [], optional: ["streams", "body"])
         let times = try fields["timeouts"]?.fields(
             required: [], optional: ["first_byte", "gap", "request_gap"])
@@ -35,14 +34,8 @@ struct RouteSection {
             maximumBody: try limits?["body"]?.byteCount(0...1 << 40),
             firstByte: try times?["first_byte"]?.milliseconds(range) ?? defaults.firstByte,
             gap: try times?["gap"]?.milliseconds(range) ?? defaults.gap,
-            requestGap: try times?["request_gap"]?.milliseconds(range) ?? defaults.requestGap)
-    }
-
-    private func checkPadding(_ node: PolicyNode?) throws(Refusal) {
-        guard let node, try node.text() != "off" else { return }
-        throw node.refusal(
-            "proxy.padding.unavailable", expected: "off", got: try node.text(),
-            remedy: "padding is not available yet: write `padding: off`, or leave it out")
+            requestGap: try times?["request_gap"]?.milliseconds(range) ?? defaults.requestGap,
+            writtenPadding: try fields["padding"]?.word(Padding.self))
     }
 
     private func access(_ node: PolicyNode) throws(Refusal) -> ProxyRoute.Access {
