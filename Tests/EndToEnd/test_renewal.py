@@ -189,6 +189,7 @@ def test_renewals_of_both_sides(context):
         with Client(stack.port, timeout=30) as client:
             client.send(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
             body = client.answer().body
+        assert sent, (stack.serve.text()[-900:], stack.connect.text()[-900:])
         assert body == b"".join(b"%d," % number for number in range(sent[0]))
         assert metric(admin, "ratel_renewals_total") >= 3
         assert metric(stack.admin_port, "ratel_renewals_total") >= 3

@@ -69,25 +69,18 @@ final class ChannelKeeper: AdmissionKeeper, ExchangeRun.Owner {
     func receive(_ bytes: [UInt8], on link: Link) {
         guard phase != .over else { return }
         let run = ready(on: link)
-        if !isAnswering {
-            // One at a time, whichever way it comes: they share their numbers.
-            guard !caller.challenges.isBusy else { return end(.overlapping, link) }
-            run.exchange.counts.answered = caller.challenges.next
-        }
+        // The endpoint may have answered some since.
+        if !run.exchange.isAnswering { run.exchange.counts.answered = caller.challenges.next }
         run.receive(bytes, on: link)
-        count(run)
     }
 
-    /// Keeps the number of the next challenge where the endpoint finds it.
-    private func count(_ run: ExchangeRun) {
-        if run.exchange.isAnswering != isAnswering {
-            isAnswering.toggle()
-            if isAnswering {
-                _ = caller.challenges.begin()
-            } else {
-                caller.challenges.end(isAnswered: true)
-            }
-        }
+    /// Keeps the number of the next challenge where the endpoint finds it. One is answered at a
+    /// time, whichever way it comes, since they share their numbers.
+    func exchangeDidProceed(on link: Link) {
+        guard let run, run.exchange.isAnswering != isAnswering else { return }
+        isAnswering.toggle()
+        if !isAnswering { return caller.challenges.end(isAnswered: true) }
+        if caller.challenges.begin() == nil { end(.overlapping, link) }
     }
 
     private func ready(on link: Link) -> ExchangeRun {

@@ -67,6 +67,8 @@ final class ChannelPreamble: Preamble, ExchangeRun.Owner {
         admit(link, run.exchange.admit(), leftover: leftover, counts: counts)
     }
 
+    func exchangeDidProceed(on link: Link) {}
+
     func exchangeWasRefused(_ refusal: Refusal, on link: Link) {
         refuse(link, refusal, mayAnswer: false)
     }

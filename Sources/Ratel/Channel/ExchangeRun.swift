@@ -15,6 +15,8 @@ final class ExchangeRun {
         func exchangeSends(_ bytes: [UInt8], on link: Link)
         /// The exchange is settled: `admit` may be called.
         func exchangeDidSettle(on link: Link)
+        /// It did what could be done for now, a job's outcome included.
+        func exchangeDidProceed(on link: Link)
         /// The link is to be closed.
         func exchangeWasRefused(_ refusal: Refusal, on link: Link)
     }
@@ -56,6 +58,7 @@ final class ExchangeRun {
     }
 
     func proceed(_ link: Link) {
+        defer { owner?.exchangeDidProceed(on: link) }
         while !isOver, !link.isClosing {
             switch exchange.next() {
             case .wait:
