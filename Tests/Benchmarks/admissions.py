@@ -12,6 +12,7 @@ at once as two quotes' time lets wait. In turn, in each repetition:
 
 The load client verifies nothing, so that the server is what is measured; what both ends cost
 together, appraisal included, is ChannelBench's to say: both ends in one process, no sockets.
+Where the loader's core is full, connections/s are the loader's and not the server's.
 Ratios are of neighbours in one repetition, medians with the spread behind them.
 """
 
@@ -95,29 +96,31 @@ def measure(ratel, client, way):
         if figures["err"]:
             print(done.stderr.strip()[-500:])
         return {"hs_s": figures["hs_s"], "err": figures["err"], "quotes": slow.quotes - before,
-                "cpu_us": figures["proxy_cpu_s"] / max(1, figures["hs"]) * 1e6}
+                "cpu_us": figures["proxy_cpu_s"] / max(1, figures["hs"]) * 1e6,
+                "loader": figures["cli_util"]}
 
 
 def channel(bench):
     """Median CPU of both ends, by the way in which a connection opens."""
     lines = subprocess.check_output(
-        pinned(PROXY_CORE, [bench, 40]), text=True).strip().splitlines()
+        pinned(PROXY_CORE, [bench, 20]), text=True).strip().splitlines()
     return {name: float(value) for name, value in (line.split() for line in lines)}
 
 
 def document(runs, both, ratel):
     lines = ["# Opening attested connections", ""]
     lines += [f"- {name}: {value}" for name, value in facts(ratel, {}).items()]
-    columns = ["", "connections/s", f"× {BASE}", "µs of the server", f"× {BASE}",
-               "connections a quote"]
+    columns = ["", "connections/s", f"× {BASE}", "loader's core", "µs of the server", f"× {BASE}",
+               "connections/s that one core of the server can", "connections a quote"]
     lines += ["", f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
     for way, all_runs in runs.items():
         quotes = [run["hs_s"] * (SECONDS + WARM) / run["quotes"] for run in all_runs
                   if run["quotes"]]
         lines.append("| " + " | ".join([
             way, spread([run["hs_s"] for run in all_runs], 0),
-            spread(paired(runs, way, "hs_s"), 2), spread([run["cpu_us"] for run in all_runs], 0),
-            spread(paired(runs, way, "cpu_us"), 2), spread(quotes, 0) if quotes else "–"]) + " |")
+            spread(paired(runs, way, "hs_s"), 2), spread([run["loader"] for run in all_runs], 2),
+            spread([run["cpu_us"] for run in all_runs], 0), spread(paired(runs, way, "cpu_us"), 2),
+            spread([1e6 / run["cpu_us"] for run in all_runs], 0), spread(quotes, 0)]) + " |")
     lines += ["", "Both ends in one process, no sockets, simulated Evidence:", "",
               "| | µs of both ends | × mutual TLS |", "|---|---|---|"]
     lines += [f"| {name} | {value:.0f} | {value / both['tls']:.2f} |"
