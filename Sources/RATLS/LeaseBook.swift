@@ -14,6 +14,7 @@ public final class LeaseBook: Sendable {
 
     private struct State {
         var leases: [[UInt8]: [Lease]] = [:]
+        var generation: UInt64 = 0
     }
 
     private let state = Locked(State())
@@ -23,6 +24,10 @@ public final class LeaseBook: Sendable {
 
     /// How many origins are in it.
     public var count: Int { state.withLock { $0.leases.count } }
+
+    /// How often everything was forgotten: a result that was begun before the last time must not
+    /// come back.
+    public var generation: UInt64 { state.withLock { $0.generation } }
 
     /// Those of `origin` under the policy with this digest that hold for `least` milliseconds more,
     /// newest first.
@@ -39,10 +44,12 @@ public final class LeaseBook: Sendable {
         }
     }
 
-    /// Remembers `lease` in front of the others of `origin`, in place of an older one of its key.
-    public func keep(_ lease: Lease, of origin: [UInt8]) {
+    /// Remembers `lease` in front of the others of `origin`, in place of an older one of its key,
+    /// unless everything was forgotten since `generation`.
+    public func keep(_ lease: Lease, of origin: [UInt8], since generation: UInt64) {
         guard lease.result.maxAge > 0 else { return }
         state.withLock { state in
+            guard state.generation == generation else { return }
             if state.leases[origin] == nil, state.leases.count >= LeaseBook.capacity {
                 let oldest = state.leases.min { LeaseBook.age($0.value) < LeaseBook.age($1.value) }
                 if let oldest { state.leases[oldest.key] = nil }
@@ -63,13 +70,11 @@ public final class LeaseBook: Sendable {
 
     private static func age(_ leases: [Lease]) -> UInt64 { leases.first?.askedAt ?? 0 }
 
-    /// Forgets what is known of `origin`.
-    public func remove(_ origin: [UInt8]) {
-        state.withLock { $0.leases[origin] = nil }
-    }
-
     /// Forgets everything: what was appraised before counts no more.
     public func removeAll() {
-        state.withLock { $0.leases = [:] }
+        state.withLock {
+            $0.leases = [:]
+            $0.generation += 1
+        }
     }
 }

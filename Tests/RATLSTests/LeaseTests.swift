@@ -240,7 +240,7 @@ struct LeaseTests {
         let (client, server) = try Sample.oneWay()
         let (_, lease) = try firstMeeting(client, server)
         let book = LeaseBook()
-        book.keep(lease, of: [1])
+        book.keep(lease, of: [1], since: book.generation)
         func found(
             _ uptime: UInt64, origin: [UInt8] = [1], digest: UInt8 = 9, least: UInt64 = 1,
             unix: Int64 = 1_800_000_000
@@ -258,12 +258,16 @@ struct LeaseTests {
         #expect(found(1_000_000, digest: 8) == 0)
         // Collateral that is no longer valid.
         #expect(found(1_000_000, unix: .max) == 0)
-        book.keep(lease, of: [1])
+        book.keep(lease, of: [1], since: book.generation)
         #expect(found(1_300_000) == 0)
         // What was found too old is gone, whatever the clock says then.
         #expect(found(1_000_000) == 0)
-        book.keep(lease, of: [1])
+        book.keep(lease, of: [1], since: book.generation)
+        let before = book.generation
         book.removeAll()
+        #expect(found(1_000_000) == 0)
+        // What was asked before that may come after it.
+        book.keep(lease, of: [1], since: before)
         #expect(found(1_000_000) == 0)
     }
 
@@ -283,25 +287,25 @@ struct LeaseTests {
             ).map { $0.keyHash[1] }
         }
         let book = LeaseBook()
-        for key in 0..<8 { book.keep(copy(key), of: [1]) }
+        for key in 0..<8 { book.keep(copy(key), of: [1], since: book.generation) }
         #expect(keys(book, of: [1]) == [7, 6, 5, 4, 3, 2, 1, 0])
-        book.keep(copy(8), of: [1])
+        book.keep(copy(8), of: [1], since: book.generation)
         #expect(keys(book, of: [1]) == [8, 7, 6, 5, 4, 3, 2, 1])
         // Another result over the same key takes its place; an older one does not.
-        book.keep(copy(3), of: [1])
+        book.keep(copy(3), of: [1], since: book.generation)
         #expect(keys(book, of: [1]) == [3, 8, 7, 6, 5, 4, 2, 1])
-        book.keep(copy(8, askedAt: 999_999), of: [1])
+        book.keep(copy(8, askedAt: 999_999), of: [1], since: book.generation)
         #expect(keys(book, of: [1]) == [3, 8, 7, 6, 5, 4, 2, 1])
 
         let full = LeaseBook()
         for origin in 0..<LeaseBook.capacity {
             full.keep(
                 copy(1, askedAt: 900_000 + UInt64(origin)),
-                of: [UInt8(origin >> 8), UInt8(origin & 0xFF)])
+                of: [UInt8(origin >> 8), UInt8(origin & 0xFF)], since: full.generation)
         }
         #expect(full.count == LeaseBook.capacity)
         #expect(keys(full, of: [0, 0]) == [1])
-        full.keep(copy(1), of: [99, 99, 99])
+        full.keep(copy(1), of: [99, 99, 99], since: full.generation)
         #expect(full.count == LeaseBook.capacity)
         // The oldest made room.
         #expect(keys(full, of: [0, 0]) == [])

@@ -27,6 +27,8 @@ final class ExchangeRun {
     private let origin: [UInt8]
     private weak var owner: (any Owner)?
     private let presence = Presence()
+    /// That of the book when the peer was asked.
+    private var generation: UInt64 = 0
     private var isOver = false
 
     init(_ exchange: Exchange, of channel: Channel, origin: [UInt8], owner: any Owner) {
@@ -53,6 +55,7 @@ final class ExchangeRun {
     /// milliseconds left are not used.
     func leases(least: UInt64) -> [Lease] {
         guard case .policy(let policy) = exchange.settings.asks else { return [] }
+        generation = channel.leases.generation
         return channel.leases.leases(
             of: origin, policyDigest: policy.digest, at: .now, least: least)
     }
@@ -76,7 +79,9 @@ final class ExchangeRun {
                     proceed(link)
                 }
             case .settled:
-                if let lease = exchange.takeLease() { channel.leases.keep(lease, of: origin) }
+                if let lease = exchange.takeLease() {
+                    channel.leases.keep(lease, of: origin, since: generation)
+                }
                 owner?.exchangeDidSettle(on: link)
                 if exchange.purpose == .opening { return }
             case .inspected:

@@ -31,7 +31,7 @@ func fuzz(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     case .activated:
         _ = try? ActivationBody.decodeSecret(body)
     case .lease:
-        break
+        if let read = try? LeaseBody.decode(body) { require(read.encoded == body, "lease") }
     }
     return 0
 }
