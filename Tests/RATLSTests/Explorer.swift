@@ -21,6 +21,8 @@ struct Explorer {
     let server: Wire.Side
     /// Frames of another connection between the same peers.
     let foreign: [[UInt8]]
+    /// Whether the connection is open, and each side that asks does so again.
+    var renews = false
 
     struct Report {
         var states = 0
@@ -35,6 +37,8 @@ struct Explorer {
         var exchange: Exchange
         var job: Exchange.Step?
         var end: String?
+        /// Of each renewal, what is wrong with it; empty where nothing is.
+        var renewals: [String] = []
         /// Everything that was handed over, in order, with where it ends: `frame` is an index into
         /// `State.sent`, or -1 for a frame of another connection.
         var taken: [(frame: Int, isProof: Bool, end: Int)] = []
@@ -59,18 +63,39 @@ struct Explorer {
         // How many steps were left when a state was entered before.
         var seen: [String: Int] = [:]
         var start = State(parties: [
-            .client: Party(
-                exchange: Wire.exchange(client, .client, peer: server, secret: [4])),
-            .server: Party(
-                exchange: Wire.exchange(server, .server, peer: client, secret: [4])),
+            .client: party(client, .client, peer: server),
+            .server: party(server, .server, peer: client),
         ])
         for (role, side) in [(Role.client, client), (.server, server)] {
-            send(start.parties[role]!.exchange.start(leases: side.leases), from: role, &start)
+            guard var party = start.parties[role] else { continue }
+            let moment = Moment(unix: 1_800_000_000, uptime: side.uptime)
+            let challenge =
+                renews && asks(role)
+                ? party.exchange.ask(at: moment, leases: side.leases)
+                : party.exchange.start(leases: side.leases)
+            start.parties[role] = party
+            send(challenge, from: role, &start)
         }
         walk(start, depth, &seen, &report)
         var orders: Set<String> = []
         checkProgress(start, &orders, &report)
         return report
+    }
+
+    private func party(_ side: Wire.Side, _ role: Role, peer: Wire.Side) -> Party {
+        var counts = ChallengeCounts()
+        if renews { (counts.asked, counts.answered) = (1, 1) }
+        return Party(
+            exchange: Wire.exchange(
+                side, role, peer: peer, secret: [4], purpose: renews ? .renewing : .opening,
+                counts: counts))
+    }
+
+    private func asks(_ role: Role) -> Bool {
+        guard case .policy(let policy) = (role == .client ? client : server).asks else {
+            return false
+        }
+        return !policy.isAnonymous
     }
 
     private func walk(
@@ -137,6 +162,9 @@ struct Explorer {
                 state.parties[role] = party
                 return
             case .quote, .appraise: party.job = step
+            case .settled where renews:
+                party.renewals.append(wrong(role, party, state) ?? "")
+                _ = party.exchange.admit()
             case .settled: party.end = "settled"
             case .refused(let refusal): party.end = refusal.code
             case .inspected: party.end = "inspected"
@@ -161,29 +189,33 @@ struct Explorer {
     /// Nobody is admitted but by the last proof that was handed over, which the peer itself made
     /// on this connection in answer to this side's last challenge, and with a result.
     private func check(_ state: State, _ report: inout Report) {
-        for (role, party) in state.parties where isSettled(party.exchange) {
-            let side = role == .client ? client : server
-            guard case .policy(let policy) = side.asks, !policy.isAnonymous else { continue }
-            report.admissions += 1
-            var wrong: String?
-            if party.exchange.appraisal?.policyDigest != policy.digest {
-                wrong = "no result"
-            } else if let proof = party.proof {
-                if proof < 0 {
-                    wrong = "a proof of another connection"
-                } else if state.sent[proof].from == role {
-                    wrong = "its own proof"
-                } else if state.sent[proof].answers != party.exchange.ownChallengeBytes {
-                    wrong = "a proof for another challenge"
-                }
-            } else {
-                wrong = "no proof"
-            }
-            if let wrong, report.violations.count < 20 {
+        for (role, party) in state.parties where asks(role) {
+            var found = party.renewals
+            if !renews, isSettled(party.exchange) { found = [wrong(role, party, state) ?? ""] }
+            report.admissions += found.count
+            for wrong in found where !wrong.isEmpty && report.violations.count < 20 {
                 report.violations.append(
                     "\(role) admitted with \(wrong): \(state.trace.joined(separator: ", "))")
             }
         }
+    }
+
+    private func wrong(_ role: Role, _ party: Party, _ state: State) -> String? {
+        guard case .policy(let policy) = (role == .client ? client : server).asks,
+            party.exchange.appraisal?.policyDigest == policy.digest
+        else { return "no result" }
+        guard let proof = party.proof else { return "no proof" }
+        if proof < 0 { return "a proof of another connection" }
+        if state.sent[proof].from == role { return "its own proof" }
+        let isAnswer = state.sent[proof].answers == party.exchange.ownChallengeBytes
+        return isAnswer ? nil : "a proof for another challenge"
+    }
+
+    /// What became of a side to which nothing more will come.
+    private func ending(_ role: Role, _ party: Party) -> String {
+        guard renews, party.end == nil else { return party.end ?? "waits" }
+        let isDone = party.exchange.isIdle && party.renewals.count == (asks(role) ? 1 : 0)
+        return isDone ? "settled" : "waits"
     }
 
     /// Where every frame comes once and in the order of its direction, both sides reach the end,
@@ -214,7 +246,9 @@ struct Explorer {
         }
         guard !canMove else { return }
         report.orders += 1
-        let ends = Role.allCases.compactMap { state.parties[$0]?.end }
+        let ends = Role.allCases.compactMap { role in
+            state.parties[role].map { ending(role, $0) }
+        }
         if ends != ["settled", "settled"], report.violations.count < 20 {
             report.violations.append(
                 "no way on (\(ends)): \(state.trace.joined(separator: ", "))")
@@ -230,7 +264,7 @@ struct Explorer {
             text += "\(role) \(exchange.outgoing) \(name(exchange.incoming)) \(party.end ?? "") "
             text += "\(party.job != nil) \(exchange.hasLeased) \(exchange.leases.count) "
             text += "\(exchange.counts) \(exchange.peerChallenge != nil) \(exchange.unread) "
-            text += "\(challengeIndex(exchange, state)) \(party.proof ?? -2); "
+            text += "\(challengeIndex(exchange, state)) \(party.proof ?? -2) \(party.renewals); "
         }
         return text + state.sent.map { "\($0.from)\($0.bytes[0])" }.joined()
     }

@@ -36,6 +36,18 @@ struct ExplorerTests {
         #expect(report.orders > 0)
     }
 
+    /// The same on a connection that is open, where each side that asks does so again: it has no
+    /// end of its own, so that there are more orders of fewer steps.
+    @Test(arguments: [false, true], [false, true])
+    func noOrderRenewsWithoutAProof(leased: Bool, isMutual: Bool) throws {
+        var explorer = try explorer(leased: leased, isMutual: isMutual)
+        explorer.renews = true
+        let report = explorer.explore(depth: 5)
+        #expect(report.violations == [])
+        #expect(report.admissions > 0)
+        #expect(report.orders > 0)
+    }
+
     /// The same walk finds what is wrong where appraisal does not look at the binding.
     @Test func itFindsEvidenceThatIsNotBound() throws {
         var broken = try explorer(leased: false, isMutual: false)
