@@ -1,7 +1,7 @@
 """Runs every suite on one debug build and adds up; the last line is `N passed, N failed`.
 
-run.py [SUITE ...]        suites: swift tidy differential scenarios evidence end-to-end allocations
-                          worst instructions load
+run.py [SUITE ...]        suites: swift tidy differential scenarios evidence end-to-end attacks
+                          allocations worst instructions load
 """
 
 import pathlib
@@ -37,6 +37,7 @@ def main():
             ("Tests/Evidence/transcripts.py", BUILD / "debug" / "ratel"),
         ),
         "end-to-end": lambda: script(("Tests/EndToEnd/run.py", BUILD / "debug" / "ratel")),
+        "attacks": lambda: script(("Tests/Attacks/run.py", BUILD / "debug" / "ratel")),
         "allocations": allocations,
         "worst": worst,
         "instructions": instructions,
