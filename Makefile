@@ -11,7 +11,7 @@ SECONDS ?= 60
 # Outside the repository: gigabytes that outlive a clean build.
 RATEL_LAB ?= $(HOME)/.cache/ratel-lab
 
-.PHONY: help deps build release demo test sanitize fuzz soak differential bench-verify bench \
+.PHONY: help deps build release demo test attacks sanitize fuzz soak differential bench-verify bench \
 	bench-quick vllm tidy mutants checks format clean
 
 help:
@@ -49,6 +49,10 @@ test: deps $(PYTHON)
 ## make demo       two attested Ratels on this machine; BACKEND=http://HOST:PORT uses yours
 demo: build
 	@.build/debug/ratel demo $(if $(BACKEND),--backend $(BACKEND))
+
+## make attacks    each attack of the threat model, against Ratel and against a weaker end
+attacks: deps $(PYTHON)
+	$(PYTHON) Tests/run.py attacks
 
 ## make sanitize   the Swift tests under the address and the thread sanitizer
 sanitize: deps

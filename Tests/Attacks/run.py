@@ -13,7 +13,7 @@ import sys
 import time
 import traceback
 
-from rows import ROWS
+from rows import faults
 
 HERE = pathlib.Path(__file__).resolve().parent
 
@@ -29,10 +29,9 @@ def main():
         module = importlib.import_module(name)
         attacks |= {item: getattr(module, item) for item in dir(module)
                     if item.startswith("attack_")}
-    done = {attack.row for attack in attacks.values()}
-    failed = [name for name in ROWS if name not in done]
-    for name in failed:
-        print(f"nobody carries out: {name}")
+    failed = faults(attacks)
+    for line in failed:
+        print(line)
     passed = 0
     for name, attack in attacks.items():
         if chosen and name not in chosen:
