@@ -146,7 +146,7 @@ extension Exchange {
                 field: "result of the peer",
                 expected: "admission",
                 got: "\(result.code): \(result.text)",
-                remedy: "see the peer's reason; its policy decides"
+                remedy: result.remedy
             )
         }
         guard outgoing == .awaitingResult else {

@@ -123,6 +123,20 @@ struct FrameTests {
         #expect(endorsements(many) == malformed)
     }
 
+    @Test func aRefusedPeerIsToldWhoCanHelp() {
+        func remedy(_ code: String, _ stage: Refusal.Stage) -> String {
+            let refusal = Refusal(
+                code, stage, field: "a secret", expected: "a path", got: "another", remedy: "none")
+            return ResultBody.refused(refusal).remedy
+        }
+        #expect(remedy("a.refusal", .policy) == "see the peer's reason; its policy decides")
+        #expect(remedy("attester.busy", .attestation) == "try again in a second")
+        for stage in [Refusal.Stage.attestation, .configuration] {
+            let words = remedy("a.failure", stage)
+            #expect(words.contains("read its log") && words.contains("`ratel doctor` there"))
+        }
+    }
+
     @Test func resultsAndActivationsHaveTheirForm() {
         func result(_ code: CBORValue?, _ text: CBORValue?, _ last: CBORValue?) -> String {
             let bytes = CBORValue.fields([(1, code), (2, text), (3, last)]).encoded()

@@ -33,6 +33,14 @@ public struct ResultBody: Sendable, Equatable {
         return ResultBody(code: refusal.stage.number, text: text, leaseSeconds: 0)
     }
 
+    /// What whoever is refused can do about it; what fails within a peer only its operator sees.
+    var remedy: String {
+        let isPrivate = [Refusal.Stage.attestation, .configuration].contains { $0.number == code }
+        if !isPrivate { return "see the peer's reason; its policy decides" }
+        if text == "attester.busy" { return "try again in a second" }
+        return "have the peer's operator read its log, and run `ratel doctor` there"
+    }
+
     /// The body as it travels.
     public var encoded: [UInt8] {
         CBORValue.fields([
