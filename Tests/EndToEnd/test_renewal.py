@@ -7,7 +7,8 @@ import threading
 import time
 
 from backend import CHUNKED, hello
-from harness import ANONYMOUS, Process, Stack, free_port, wait_until
+from clocks import Clock
+from harness import ANONYMOUS, Process, Stack, free_port, scratch, wait_until
 from wire import Client, get, metric
 
 PIECE = 20e-3
@@ -173,6 +174,22 @@ def test_a_suspended_machine_is_attested_again(context):
         assert get(stack.port).status == 200
         assert metric(admin, "ratel_admitted_total") == before + 1
         assert metric(admin, "ratel_leases_accepted_total") == 0
+
+
+def test_a_clock_of_suspensions_that_is_behind_the_other(context):
+    """As in a time namespace; nothing was suspended."""
+    context.backend.handler = hello
+    with scratch() as folder:
+        clock, port = Clock(folder), free_port()
+        clock.suspend(-5)
+        command = [context.ratel, "connect", f"127.0.0.1:{context.stack.serve_port}", "--policy",
+                   context.stack.connect_policy, "--listen", f"127.0.0.1:{port}"]
+        with Process("behind", command, folder, clock.environment) as process:
+            process.wait_for_port(port)
+            assert get(port).status == 200
+            clock.suspend(5)
+            wait_until(lambda: "was suspended" in process.text(), 10, "the suspension")
+            assert get(port).status == 200
 
 
 def test_renewals_of_both_sides(context):

@@ -180,9 +180,9 @@ final class ServiceRuntime {
     /// The loops' clock stands still while the machine is suspended, and admissions age all the
     /// same (protocol.md, "Leases"): after a suspension every one is over.
     private func watchSuspension() {
-        var ahead = System.uptimeMilliseconds - loop.now
+        var ahead = aheadOfLoop
         every(1_000) { [unowned self] in
-            let present = System.uptimeMilliseconds - self.loop.now
+            let present = self.aheadOfLoop
             // Two seconds: the loop's own time is as old as its last wait.
             if present > ahead + 2_000 {
                 self.logger.notice(
@@ -193,6 +193,10 @@ final class ServiceRuntime {
             }
         }
     }
+
+    /// By how many milliseconds the clock that counts suspensions is ahead of the loops'; a time
+    /// namespace (time_namespaces(7)) may have set it behind.
+    private var aheadOfLoop: Int64 { Int64(System.uptimeMilliseconds) - Int64(loop.now) }
 
     private func eraseKeys() {
         every(1_000) { [unowned self] in
