@@ -177,12 +177,8 @@ public final class Demo {
             "\(directory)/server.yaml", "--tcti", tcti("client"))
         say(answer.output)
         try expect(answer.status == 1 && answer.output.contains("pcr"), "a refusal by its PCR")
-        say(
-            "\nand what the caller's OpenAI client is told, once the result that the helper has is\n"
-        )
-        say(
-            "older than the policy's max_age (\(Demo.maxAge) here; 300s unless it is changed):\n\n  "
-        )
+        say("\nand what the caller's OpenAI client is told, once the helper's result is\n")
+        say("older than the policy's max_age (\(Demo.maxAge) here, usually 300s):\n\n  ")
         System.sleep(milliseconds: 6_000)
         var told = ""
         let status = DemoCaller.post(
