@@ -78,6 +78,26 @@ struct PolicyNode {
         return scalar.string
     }
 
+    /// A name for logs, metrics and references.
+    func name() throws(Refusal) -> String {
+        let name = try text()
+        let allowed = name.utf8.allSatisfy {
+            switch $0 {
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "_"),
+                UInt8(ascii: "."):
+                true
+            default: false
+            }
+        }
+        guard allowed, (1...64).contains(name.utf8.count) else {
+            throw refusal(
+                code("value.refused"), expected: "1 to 64 letters, digits, `-`, `_` or `.`",
+                got: name)
+        }
+        return name
+    }
+
     /// The word of a scalar, if it is one of these.
     func word<Word: RawRepresentable & CaseIterable>(
         _ type: Word.Type

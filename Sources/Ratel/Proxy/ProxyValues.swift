@@ -4,26 +4,6 @@ internal import RATS
 
 /// Values that a proxy's file has and a policy has not.
 extension PolicyNode {
-    /// A name for logs, metrics and references: as in policies.
-    func name() throws(Refusal) -> String {
-        let name = try text()
-        let allowed = name.utf8.allSatisfy {
-            switch $0 {
-            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "_"),
-                UInt8(ascii: "."):
-                true
-            default: false
-            }
-        }
-        guard allowed, (1...64).contains(name.utf8.count) else {
-            throw refusal(
-                code("value.refused"), expected: "1 to 64 letters, digits, `-`, `_` or `.`",
-                got: name)
-        }
-        return name
-    }
-
     /// A list of texts, at least one, each once.
     func texts(_ read: (PolicyNode) throws(Refusal) -> String) throws(Refusal) -> [String] {
         var found: [String] = []
