@@ -48,9 +48,10 @@ def run_command(kind, environment):
     if subprocess.run(build, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL).returncode:
         return False
     suites = [
-        "test_attacks", "test_captures", "test_failures", "test_malformed", "test_passthrough",
-        "test_proxy", "test_proxy_limits", "test_proxy_reload", "test_proxy_sides",
-        "test_proxying", "test_signals", "test_tokens",
+        "test_attacks", "test_captures", "test_failures", "test_http2", "test_leases",
+        "test_malformed", "test_open_connections", "test_passthrough", "test_proxy",
+        "test_proxy_limits", "test_proxy_reload", "test_proxy_sides", "test_proxying",
+        "test_signals", "test_tokens", "test_wellknown",
     ]
     command = [sys.executable, "Tests/EndToEnd/run.py", f"{ROOT}/{scratch}/debug/ratel", *suites]
     environment["RATEL_TEST_SANITIZED"] = "1"
