@@ -104,7 +104,8 @@ public struct Exchange {
     var inspection: [AuthenticEvidence]?
     var hasEnded = false
     private var hasAdmitted = false
-    private var input: [UInt8] = []
+    /// What came and was not looked at yet, behind `offset` bytes that were.
+    private(set) var input: [UInt8] = []
     private var offset = 0
 
     /// Prepares one side of a connection on which `counts` challenges went before.
@@ -227,6 +228,7 @@ public struct Exchange {
             }
             do throws(Refusal) {
                 guard let frame = try Frame.decode(input[offset...]) else {
+                    forgetRead()
                     if !mayTakeEvidence { limitUnread(to: Exchange.maxUnreadOutOfTurn) }
                     if failure == nil { return .wait }
                     continue
@@ -237,6 +239,13 @@ public struct Exchange {
                 fail(error)
             }
         }
+    }
+
+    // A connection lives for days and is renewed each `max_age`, Evidence and all.
+    private mutating func forgetRead() {
+        guard offset > 0 else { return }
+        input.removeFirst(offset)
+        offset = 0
     }
 
     /// Whether nothing failed, and both directions are settled: of a renewal, the one in which this

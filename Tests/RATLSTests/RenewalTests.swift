@@ -46,7 +46,10 @@ struct RenewalTests {
             let (channelID, askedAt) = (admitted.channelID, admitted.askedAt)
             #expect(admitted.result?.peer == "dev-box" && channelID == 1)
             #expect(askedAt == 1_000_000 + round * 60_000)
+            wire.exchangeFrames([], [])
             #expect(wire.client.isIdle && wire.server.isIdle)
+            // Nothing of what was read stays behind.
+            #expect(wire.client.input.isEmpty && wire.server.input.isEmpty)
             #expect(wire.client.counts.asked == UInt32(round) + 1)
             #expect(wire.server.counts.answered == UInt32(round) + 1)
         }
