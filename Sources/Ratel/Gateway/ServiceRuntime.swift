@@ -180,9 +180,15 @@ final class ServiceRuntime {
     /// The loops' clock stands still while the machine is suspended, and admissions age all the
     /// same (protocol.md, "Leases"): after a suspension every one is over.
     private func watchSuspension() {
-        var ahead = System.uptimeMilliseconds - loop.now
+        // Signed: a time namespace may set the clock that counts suspension behind the other one.
+        func lead(_ loop: EventLoop) -> Int64 {
+            Int64(System.uptimeMilliseconds) - Int64(loop.now)
+        }
+        var ahead = lead(loop)
         every(1_000) { [unowned self] in
-            let present = System.uptimeMilliseconds - self.loop.now
+            let present = lead(self.loop)
+            // The loop's time was old when this began, by what came before its first wait.
+            ahead = min(ahead, present)
             // Two seconds: the loop's own time is as old as its last wait.
             if present > ahead + 2_000 {
                 self.logger.notice(
