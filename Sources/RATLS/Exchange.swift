@@ -151,8 +151,14 @@ public struct Exchange {
     }
 
     /// The challenge to send on an open connection; empty where one is under way already.
-    public mutating func ask(at moment: Moment, leases: [Lease]) -> [UInt8] {
+    ///
+    /// What is asked is told each time: a peer that leaves a frame or a challenge of its own
+    /// unfinished must not keep what was asked before in force.
+    public mutating func ask(
+        _ asks: ExchangeSettings.Asks, at moment: Moment, leases: [Lease]
+    ) -> [UInt8] {
         guard failure == nil, purpose == .renewing, case .idle = incoming else { return [] }
+        settings.asks = asks
         self.moment = moment
         wasCredentialSent = false
         incoming = .awaitingEvidence

@@ -113,8 +113,9 @@ final class ChannelKeeper: AdmissionKeeper, ExchangeRun.Owner {
         let run = ready(on: link)
         // A result that another connection to the same peer brought is as good while it is young:
         // what has not twice the shortest term left would have to be renewed again at once.
-        let leases = run.leases(least: 2 * AdmissionTerm.shortestRenewal)
-        let challenge = run.exchange.ask(at: .now, leases: leases)
+        let asks = channel.settings.asks
+        let leases = run.leases(for: asks, least: 2 * AdmissionTerm.shortestRenewal)
+        let challenge = run.exchange.ask(asks, at: .now, leases: leases)
         phase = .asking
         let left = link.expiresAt.map { $0 > link.now ? $0 - link.now : 0 } ?? 0
         timer?.start(after: max(1, min(left, AdmissionTerm.grace)))

@@ -34,7 +34,8 @@ final class ChannelPreamble: Preamble, ExchangeRun.Owner {
             exchange, of: channel, origin: channel.origin(of: facts), owner: self)
         self.run = run
         // A result that ends within a second would open a connection for nothing.
-        link.sendMessage(run.exchange.start(leases: run.leases(least: 1_000)))
+        let leases = run.leases(for: exchange.settings.asks, least: 1_000)
+        link.sendMessage(run.exchange.start(leases: leases))
         run.proceed(link)
     }
 
