@@ -161,6 +161,27 @@ def test_a_machine_that_changed_is_left(context):
             wait_until(lambda: get(stack.port).status == 502, 10, "the refusal")
 
 
+def test_a_replaced_policy_asks_again_while_streams_drain(context):
+    """A stream that a new policy lets end is attested under it, and not cut for want of that."""
+    sent = []
+    stack = Renewing(context, 10, until(20))
+    admin = own_admin(stack)
+    with stack:
+        policy = pathlib.Path(stack.connect_policy)
+        # Thirty-five seconds of theirs: one renewal is due.
+        context.backend.handler = streaming(3.5, sent)
+        later = threading.Timer(0.3, policy.write_text, [policy.read_text() + "# another one\n"])
+        later.start()
+        with Client(stack.port, timeout=30) as client:
+            client.send(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+            got = client.answer()
+        later.join()
+        assert "policy replaced" in stack.connect.text()
+        assert got.complete, stack.connect.text()[-2000:]
+        assert got.body == b"".join(b"%d," % number for number in range(sent[0]))
+        assert metric(admin, "ratel_renewals_total") >= 1
+
+
 def test_a_suspended_machine_is_attested_again(context):
     stack = Renewing(context, 1, until(300))
     admin = own_admin(stack)

@@ -16,6 +16,8 @@ final class ChannelKeeper: AdmissionKeeper, ExchangeRun.Owner {
     /// Whether a challenge of the peer's is being answered here, and not at the endpoint.
     private var isAnswering = false
     private var maxAge: UInt64 = 0
+    /// When the present term is over, on the loop's clock; a link may be expired before.
+    private var endsAt: UInt64 = 0
     /// Made for the first challenge of either side.
     private var run: ExchangeRun?
     private var timer: LoopTimer?
@@ -48,6 +50,7 @@ final class ChannelKeeper: AdmissionKeeper, ExchangeRun.Owner {
         guard let renewsAt = term.renewsAt, phase != .over else { return }
         renews = true
         maxAge = term.maxAge
+        endsAt = term.endsAt
         phase = .resting
         (timer ?? makeTimer(link)).start(after: renewsAt > link.now ? renewsAt - link.now : 1)
     }
@@ -117,7 +120,7 @@ final class ChannelKeeper: AdmissionKeeper, ExchangeRun.Owner {
         let leases = run.leases(for: asks, least: 2 * AdmissionTerm.shortestRenewal)
         let challenge = run.exchange.ask(asks, at: .now, leases: leases)
         phase = .asking
-        let left = link.expiresAt.map { $0 > link.now ? $0 - link.now : 0 } ?? 0
+        let left = endsAt > link.now ? endsAt - link.now : 0
         timer?.start(after: max(1, min(left, AdmissionTerm.grace)))
         link.sendControl(challenge)
         run.proceed(link)
