@@ -185,22 +185,6 @@ struct LeaseTests {
         #expect(leases == 2)
     }
 
-    /// What was young enough as the challenge went out has its age when the answer comes.
-    @Test func aLeaseThatComesTooLateIsAskedAgain() throws {
-        var (client, server) = try Sample.oneWay()
-        let (_, lease) = try firstMeeting(client, server)
-        client.leases = [lease]
-        client.uptime = 1_299_000
-        for (arrival, isLeased) in [(1_299_999, true), (1_300_000, false)] as [(UInt64, Bool)] {
-            var wire = Wire(client: client, server: server, secret: [9])
-            wire.uptime = arrival
-            wire.run()
-            #expect(wire.clientEnd.isSettled)
-            let wasLeased = wire.client.admit().wasLeased
-            #expect(wasLeased == isLeased, "\(arrival)")
-        }
-    }
-
     /// A server that answered with a lease may be asked for Evidence, and not twice.
     @Test func thereIsOneSecondChallenge() throws {
         var (client, server) = try Sample.oneWay()

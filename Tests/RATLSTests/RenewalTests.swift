@@ -90,6 +90,23 @@ struct RenewalTests {
         #expect(wasLeased && askedAt == 1_000_000)
     }
 
+    /// What was young enough as the challenge went out has its age when the answer comes.
+    @Test func aLeaseThatComesTooLateIsAskedAgain() throws {
+        var (client, server) = try Sample.oneWay()
+        var first = Wire(client: client, server: server)
+        first.run()
+        client.leases = [try Wire.lease(&first.client)]
+        client.uptime = 1_299_000
+        for (arrival, isLeased) in [(1_299_999, true), (1_300_000, false)] as [(UInt64, Bool)] {
+            var wire = Wire(client: client, server: server, secret: [9])
+            wire.uptime = arrival
+            wire.run()
+            #expect(wire.clientEnd.isSettled)
+            let wasLeased = wire.client.admit().wasLeased
+            #expect(wasLeased == isLeased, "\(arrival)")
+        }
+    }
+
     @Test func oneAsksOnceAtATime() throws {
         let (client, server) = try Sample.oneWay()
         var wire = opened(client, server)

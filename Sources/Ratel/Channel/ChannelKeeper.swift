@@ -133,6 +133,9 @@ final class ChannelKeeper: AdmissionKeeper, ExchangeRun.Owner {
     func exchangeDidSettle(on link: Link) {
         guard let run else { return }
         let admitted = run.exchange.admit()
+        guard admitted.policyDigest == channel.policy.digest else {
+            return end(.policyReplaced, link)
+        }
         guard case .attested(let result) = admitted.standing, result.peer == caller.name else {
             return end(.changed(from: caller.name, to: admitted.name), link)
         }

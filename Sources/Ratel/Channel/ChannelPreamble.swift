@@ -126,6 +126,10 @@ final class ChannelPreamble: Preamble, ExchangeRun.Owner {
         counts: ChallengeCounts? = nil, dialect: String? = nil
     ) {
         finish()
+        // What was appraised by a policy that is gone since would stand for a whole max_age.
+        guard peer.policyDigest == channel.policy.digest else {
+            return refuse(link, .policyReplaced, mayAnswer: true)
+        }
         let standing = peer.standing
         let name = peer.name
         let askedAt = peer.askedAt

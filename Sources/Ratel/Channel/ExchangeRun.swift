@@ -124,6 +124,11 @@ extension Link {
 }
 
 extension Refusal {
+    static let policyReplaced = Refusal(
+        "admission.policy_replaced", .policy, field: "policy",
+        expected: "the policy that is in force", got: "the one before, under which it began",
+        remedy: "connect again")
+
     static let inspectionOnly = Refusal(
         "policy.inspection", .policy, field: "peer", expected: "an admission",
         got: "a look at its Evidence", remedy: "connect with a policy")
