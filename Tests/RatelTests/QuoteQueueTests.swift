@@ -206,7 +206,7 @@ struct QuoteQueueTests {
         #expect(attester.quotes.withLock { $0 } == 3)
     }
 
-    /// Each takes the device for one peer alone: they hold up neither quotes nor each other's peers.
+    /// Each takes the device for one peer alone: they hold up neither quotes nor other peers.
     @Test func credentialsTakeTurns() throws {
         let (attester, keys, caller) = (try Held(), try keys(), Caller())
         defer { caller.end() }
