@@ -142,7 +142,8 @@ final class ChannelKeeper: AdmissionKeeper, ExchangeRun.Owner {
         channel.log.renewals.addShared(1)
         if admitted.wasLeased { channel.log.leases.addShared(1) }
         let term = AdmissionTerm(
-            result, askedAt: admitted.askedAt, isRenewable: true, cutsAnswers: true, on: link)
+            result, askedAt: admitted.askedAt, isRenewable: true, cutsAnswers: true,
+            now: link.now)
         link.expiresAt = term.endsAt
         keep(term, on: link)
     }
@@ -153,18 +154,17 @@ final class ChannelKeeper: AdmissionKeeper, ExchangeRun.Owner {
         guard phase != .over, phase != .leaving else { return }
         let failure = Failure(refusal, role: channel.role)
         channel.refused(link, failure)
-        let isChange = refusal.stage == .evidence || refusal.stage == .policy
-        // A peer that refuses this side, and owes it nothing, ends its streams as it likes.
-        let isPeers = refusal.stage == .peer && phase == .resting
-        guard isPeers || (isChange && channel.policy.onChange == .drain) else {
+        let left = endsAt > link.now ? endsAt - link.now : 0
+        let patience = AdmissionTerm.patience(
+            after: refusal, channel.policy.onChange, wasAsked: phase == .asking, maxAge: maxAge,
+            left: renews ? left : .max)
+        guard let patience else {
             phase = .over
             return link.endAdmission(failure, afterStreams: false)
         }
-        // What it is now was read and is not what was admitted: no request begins, and what was
-        // begun has as long as an answer over HTTP/1.1.
         phase = .leaving
         let timer = timer ?? makeTimer(link)
-        timer.start(after: maxAge > 0 ? maxAge : UInt64(PeerPolicy.defaultMaxAge) * 1_000)
+        timer.start(after: max(1, patience))
         link.endAdmission(failure, afterStreams: true)
     }
 }

@@ -153,7 +153,7 @@ final class ChannelPreamble: Preamble, ExchangeRun.Owner {
             let term = AdmissionTerm(
                 result, askedAt: counts == nil ? began : askedAt,
                 isRenewable: link.keeper != nil,
-                cutsAnswers: channel.policy.longAnswers == .cut, on: link)
+                cutsAnswers: channel.policy.longAnswers == .cut, now: link.now)
             link.expiresAt = term.endsAt
             link.cutsAt = term.cutsAt
             (link.keeper as? ChannelKeeper)?.keep(term, on: link)
