@@ -1,5 +1,6 @@
 """Long connections: a peer is attested again and again while its streams run on."""
 
+import contextlib
 import json
 import pathlib
 import subprocess
@@ -8,6 +9,7 @@ import time
 
 from backend import CHUNKED, hello
 from harness import ANONYMOUS, Process, Stack, free_port, wait_until
+from relay import Relay
 from wire import Client, get, metric
 
 PIECE = 20e-3
@@ -105,6 +107,55 @@ def test_http1_is_cut_at_twice_its_age(context):
                     got = client.answer()
                 assert got.complete != is_cut, (head, front.text()[-900:], back.text()[-900:])
                 assert ("stream.admission_over" in front.text()) == is_cut, front.text()[-2000:]
+
+
+def test_a_replaced_policy_takes_no_first_request(context):
+    """A caller of HTTP/1.1 that was admitted and had not asked yet is not heard any more."""
+    heard = []
+
+    def handler(connection):
+        heard.append(connection.request())
+        connection.send(CHUNKED + b"0\r\n\r\n")
+
+    with Renewing(context, 1, until(300)) as stack, contextlib.ExitStack() as open_now:
+        near, far = free_port(), free_port()
+        relay = open_now.enter_context(Relay(far))
+        policy = stack.write("callers.yaml", until(300))
+        servers = stack.write("servers.yaml", until(300))
+        back = open_now.enter_context(proxy(
+            stack, "back", {"name": "in", "address": f"127.0.0.1:{far}",
+                            "protection": "attested", "policy": str(policy),
+                            "proxy_protocol": "v2"},
+            {"name": "model", "address": f"127.0.0.1:{context.backend.port}",
+             "protection": "plain"}))
+        front = open_now.enter_context(proxy(
+            stack, "front", {"name": "in", "address": f"127.0.0.1:{near}",
+                             "protection": "plain"},
+            {"name": "far", "address": f"127.0.0.1:{relay.port}", "protection": "attested",
+             "policy": str(servers), "send_proxy_protocol": "v2"}))
+        back.wait_for_port(far)
+        front.wait_for_port(near)
+        context.backend.handler = handler
+        # What comes behind the admission is the request: it waits for the policy.
+        replaced = threading.Event()
+        held = threading.Event()
+
+        def hold(number):
+            time.sleep(0.1)
+            if "admitted" in back.text():
+                held.set()
+                replaced.wait(30)
+
+        relay.heard = hold
+        asking = threading.Thread(target=lambda: get(near))
+        asking.start()
+        assert held.wait(10), back.text()[-900:]
+        policy.write_text(policy.read_text().replace(
+            "simulated: true", 'simulated: true, configuration: {access_log: ["on"]}'))
+        wait_until(lambda: "policy replaced" in back.text(), 10, "the new policy")
+        replaced.set()
+        asking.join()
+        assert not heard, back.text()[-2000:]
 
 
 def proxy(stack, name, listener, backend):
