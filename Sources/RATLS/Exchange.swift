@@ -104,7 +104,8 @@ public struct Exchange {
     var inspection: [AuthenticEvidence]?
     var hasEnded = false
     private var hasAdmitted = false
-    private var input: [UInt8] = []
+    /// What came and was not looked at yet, behind `offset` bytes that were.
+    private(set) var input: [UInt8] = []
     private var offset = 0
 
     /// Prepares one side of a connection on which `counts` challenges went before.
@@ -150,8 +151,14 @@ public struct Exchange {
     }
 
     /// The challenge to send on an open connection; empty where one is under way already.
-    public mutating func ask(at moment: Moment, leases: [Lease]) -> [UInt8] {
+    ///
+    /// What is asked is told each time: a peer that leaves a frame or a challenge of its own
+    /// unfinished must not keep what was asked before in force.
+    public mutating func ask(
+        _ asks: ExchangeSettings.Asks, at moment: Moment, leases: [Lease]
+    ) -> [UInt8] {
         guard failure == nil, purpose == .renewing, case .idle = incoming else { return [] }
+        settings.asks = asks
         self.moment = moment
         wasCredentialSent = false
         incoming = .awaitingEvidence
@@ -227,6 +234,7 @@ public struct Exchange {
             }
             do throws(Refusal) {
                 guard let frame = try Frame.decode(input[offset...]) else {
+                    forgetRead()
                     if !mayTakeEvidence { limitUnread(to: Exchange.maxUnreadOutOfTurn) }
                     if failure == nil { return .wait }
                     continue
@@ -237,6 +245,13 @@ public struct Exchange {
                 fail(error)
             }
         }
+    }
+
+    // A connection lives for days and is renewed each `max_age`, Evidence and all.
+    private mutating func forgetRead() {
+        guard offset > 0 else { return }
+        input.removeFirst(offset)
+        offset = 0
     }
 
     /// Whether nothing failed, and both directions are settled: of a renewal, the one in which this

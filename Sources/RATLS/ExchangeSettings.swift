@@ -64,7 +64,7 @@ public struct ExchangeSettings: Sendable {
     }
 
     /// What this side asks of the peer.
-    public let asks: Asks
+    public internal(set) var asks: Asks
     /// What this side attests with; `nil` if it cannot.
     public let attestation: Attestation?
     /// This side's effective configuration without its secrets: a JSON object.

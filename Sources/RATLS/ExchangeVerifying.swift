@@ -75,7 +75,9 @@ extension Exchange {
         let body = try LeaseBody.decode(bytes)
         guard
             let lease = leases.first(where: { $0.keyHash == body.keyHash }),
-            lease.configurationHash == body.configurationHash
+            lease.configurationHash == body.configurationHash,
+            // It was young when it was listed; an answer may take the whole exchange.
+            receivedAt < lease.until
         else {
             return askAgain()
         }

@@ -158,9 +158,9 @@ final class Conversation {
         link?.discard()
     }
 
-    /// The caller's admission ended: who waits for nothing has to be admitted anew.
+    /// The caller's admission was ended before its time: no request begins, the first one included.
     func expire() {
-        if stage == .head, held == nil, answer.isHeadSent { closeGently() }
+        if stage == .head { closeGently() }
     }
 
     func drain() {

@@ -94,6 +94,7 @@ extension Failure {
         message: "the answer outlasted what its connection was admitted for", stage: "response",
         expected: "its end within twice the policy's max_age", got: "an answer that goes on",
         remedy: "use HTTP/2, which renews admissions, or `long_answers: finish` in the policy")
+
     static func slowReply(_ limit: UInt64) -> Failure {
         var failure = Failure(
             status: 504, code: "reply.timeout", message: "this side did not have an answer in time",

@@ -56,7 +56,6 @@ enum UpstreamSide {
         }
     }
 
-    /// Detaches after an exchange that ended cleanly.
     /// When answers under way are cut; nil where they are not.
     var cutsAt: UInt64? {
         switch self {
@@ -65,6 +64,7 @@ enum UpstreamSide {
         }
     }
 
+    /// Detaches after an exchange that ended cleanly.
     func giveBack() {
         switch self {
         case .connection(let link): link.pool.with { $0.giveBack(link) }

@@ -10,6 +10,11 @@ class Relay:
 
     def __init__(self, target):
         self.target, self.pairs, self.accepted = target, [], 0
+        # What the target says passes while this is set.
+        self.passes = threading.Event()
+        self.passes.set()
+        # Called with the number of each piece that callers sent, before it goes on.
+        self.heard = lambda number: None
         self.listener = socket.socket()
         self.listener.bind(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
@@ -35,10 +40,13 @@ class Relay:
             except OSError:
                 near.close()
                 continue
+            for end in (near, far):
+                end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            # From here on `cut` may close both.
             self.pairs.append((near, far))
             for source, sink in ((near, far), (far, near)):
-                source.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                threading.Thread(target=copy, args=(source, sink), daemon=True).start()
+                before = self.heard if source is near else lambda number: self.passes.wait(30)
+                threading.Thread(target=copy, args=(source, sink, before), daemon=True).start()
 
     def cut(self):
         """Ends every connection that stands."""
@@ -49,9 +57,12 @@ class Relay:
             end.close()
 
 
-def copy(source, sink):
+def copy(source, sink, before):
+    number = 0
     with contextlib.suppress(OSError):
         while data := source.recv(65536):
+            number += 1
+            before(number)
             sink.sendall(data)
     with contextlib.suppress(OSError):
         sink.shutdown(socket.SHUT_WR)

@@ -2,8 +2,10 @@
 
 import pathlib
 import subprocess
+import threading
+import time
 
-from backend import hello
+from backend import CHUNKED, hello
 from harness import ANONYMOUS, Process, Stack, free_port, scratch, wait_until
 from relay import Relay
 from wire import get, metric
@@ -107,6 +109,70 @@ def test_a_replaced_policy_knows_nobody(context):
             wait_until(lambda: "policy replaced" in way.process.text(), 10, "the new policy")
             way.ask()
             assert served(stack) == before + 1
+
+
+def test_a_policy_that_is_replaced_meanwhile_admits_nobody(context):
+    """An exchange that began under the old policy opens nothing once another is in force."""
+    with Stack(context.ratel, f"http://127.0.0.1:{context.backend.port}", simulated=True) as stack:
+        context.backend.handler = hello
+        policy = stack.write("changing.yaml", pathlib.Path(stack.connect_policy).read_text())
+        with Through(stack, policy) as way:
+            # The caller's second flight ends the handshake and holds its challenge.
+            way.relay.heard = lambda number: number == 2 and way.relay.passes.clear()
+            answers = []
+            asking = threading.Thread(target=lambda: answers.append(get(way.port)))
+            asking.start()
+            wait_until(lambda: not way.relay.passes.is_set(), 10, "the challenge")
+            policy.write_text(policy.read_text().replace(
+                "simulated: true", "simulated: true, configuration: {access_log: [\"on\"]}"))
+            wait_until(lambda: "policy replaced" in way.process.text(), 10, "the new policy")
+            way.relay.heard = lambda number: None
+            way.relay.passes.set()
+            asking.join()
+            assert answers[0].status == 502, answers[0]
+            assert b"admission.policy_replaced" in answers[0].body, answers[0].body
+            # Nor is it remembered.
+            assert b"configuration.value.refused" in get(way.port).body
+
+
+def test_a_policy_that_is_replaced_meanwhile_renews_nothing(context):
+    """The same of a challenge on an open connection, whose answer comes after the policy."""
+    with Stack(
+        context.ratel, f"http://127.0.0.1:{context.backend.port}", simulated=True, rate=5
+    ) as stack:
+        text = pathlib.Path(stack.connect_policy).read_text().replace(
+            "simulated: true", "simulated: true, max_age: 12s")
+        policy = stack.write("changing.yaml", text)
+        context.backend.handler = streaming(6.0)
+        with Through(stack, policy) as way:
+            asking = threading.Thread(target=lambda: get(way.port))
+            asking.start()
+            wait_until(lambda: "admitted" in way.process.text(), 10, "the admission")
+            # The challenge goes out after 12 s of theirs, and may be answered for 10 s.
+            way.relay.passes.clear()
+            time.sleep(2.6)
+            policy.write_text(text + "# another one\n")
+            wait_until(lambda: "policy replaced" in way.process.text(), 10, "the new policy")
+            way.relay.passes.set()
+            wait_until(
+                lambda: "admission.policy_replaced" in way.process.text(), 5, "the refusal")
+            way.relay.cut()
+            asking.join()
+
+
+def streaming(seconds):
+    """A piece each 20 ms, for so long."""
+
+    def handler(connection):
+        connection.request()
+        connection.send(CHUNKED)
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            connection.chunk(b"x")
+            time.sleep(0.02)
+        connection.send(b"0\r\n\r\n")
+
+    return handler
 
 
 def test_a_server_that_restarts_is_looked_at_again(context):

@@ -1,5 +1,6 @@
 """Long connections: a peer is attested again and again while its streams run on."""
 
+import contextlib
 import json
 import pathlib
 import subprocess
@@ -9,6 +10,7 @@ import time
 from backend import CHUNKED, hello
 from clocks import Clock
 from harness import ANONYMOUS, Process, Stack, free_port, scratch, wait_until
+from relay import Relay
 from wire import Client, get, metric
 
 PIECE = 20e-3
@@ -108,6 +110,55 @@ def test_http1_is_cut_at_twice_its_age(context):
                 assert ("stream.admission_over" in front.text()) == is_cut, front.text()[-2000:]
 
 
+def test_a_replaced_policy_takes_no_first_request(context):
+    """A caller of HTTP/1.1 that was admitted and had not asked yet is not heard any more."""
+    heard = []
+
+    def handler(connection):
+        heard.append(connection.request())
+        connection.send(CHUNKED + b"0\r\n\r\n")
+
+    with Renewing(context, 1, until(300)) as stack, contextlib.ExitStack() as open_now:
+        near, far = free_port(), free_port()
+        relay = open_now.enter_context(Relay(far))
+        policy = stack.write("callers.yaml", until(300))
+        servers = stack.write("servers.yaml", until(300))
+        back = open_now.enter_context(proxy(
+            stack, "back", {"name": "in", "address": f"127.0.0.1:{far}",
+                            "protection": "attested", "policy": str(policy),
+                            "proxy_protocol": "v2"},
+            {"name": "model", "address": f"127.0.0.1:{context.backend.port}",
+             "protection": "plain"}))
+        front = open_now.enter_context(proxy(
+            stack, "front", {"name": "in", "address": f"127.0.0.1:{near}",
+                             "protection": "plain"},
+            {"name": "far", "address": f"127.0.0.1:{relay.port}", "protection": "attested",
+             "policy": str(servers), "send_proxy_protocol": "v2"}))
+        back.wait_for_port(far)
+        front.wait_for_port(near)
+        context.backend.handler = handler
+        # What comes behind the admission is the request: it waits for the policy.
+        replaced = threading.Event()
+        held = threading.Event()
+
+        def hold(number):
+            time.sleep(0.1)
+            if "admitted" in back.text():
+                held.set()
+                replaced.wait(30)
+
+        relay.heard = hold
+        asking = threading.Thread(target=lambda: get(near))
+        asking.start()
+        assert held.wait(10), back.text()[-900:]
+        policy.write_text(policy.read_text().replace(
+            "simulated: true", 'simulated: true, configuration: {access_log: ["on"]}'))
+        wait_until(lambda: "policy replaced" in back.text(), 10, "the new policy")
+        replaced.set()
+        asking.join()
+        assert not heard, back.text()[-2000:]
+
+
 def proxy(stack, name, listener, backend):
     document = {
         "version": 1, "workers": 1, "attestation": {"attester": "simulated"},
@@ -160,6 +211,27 @@ def test_a_machine_that_changed_is_left(context):
             context.backend.handler = hello
             # The next connection is refused like any other.
             wait_until(lambda: get(stack.port).status == 502, 10, "the refusal")
+
+
+def test_a_replaced_policy_asks_again_while_streams_drain(context):
+    """A stream that a new policy lets end is attested under it, and not cut for want of that."""
+    sent = []
+    stack = Renewing(context, 10, until(20))
+    admin = own_admin(stack)
+    with stack:
+        policy = pathlib.Path(stack.connect_policy)
+        # Thirty-five seconds of theirs: one renewal is due.
+        context.backend.handler = streaming(3.5, sent)
+        later = threading.Timer(0.3, policy.write_text, [policy.read_text() + "# another one\n"])
+        later.start()
+        with Client(stack.port, timeout=30) as client:
+            client.send(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+            got = client.answer()
+        later.join()
+        assert "policy replaced" in stack.connect.text()
+        assert got.complete, stack.connect.text()[-2000:]
+        assert got.body == b"".join(b"%d," % number for number in range(sent[0]))
+        assert metric(admin, "ratel_renewals_total") >= 1
 
 
 def test_a_suspended_machine_is_attested_again(context):

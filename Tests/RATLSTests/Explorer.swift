@@ -71,7 +71,7 @@ struct Explorer {
             let moment = Moment(unix: 1_800_000_000, uptime: side.uptime)
             let challenge =
                 renews && asks(role)
-                ? party.exchange.ask(at: moment, leases: side.leases)
+                ? party.exchange.ask(side.asks, at: moment, leases: side.leases)
                 : party.exchange.start(leases: side.leases)
             start.parties[role] = party
             send(challenge, from: role, &start)

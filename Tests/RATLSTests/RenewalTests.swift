@@ -27,10 +27,14 @@ struct RenewalTests {
         Moment(unix: 1_800_000_060, uptime: uptime)
     }
 
-    private func askServer(_ wire: inout Wire, leases: [Lease] = [], at uptime: UInt64) {
+    private func askServer(
+        _ wire: inout Wire, _ asks: ExchangeSettings.Asks? = nil, leases: [Lease] = [],
+        at uptime: UInt64
+    ) {
         wire.clientEnd = .running
+        let asks = asks ?? wire.client.settings.asks
         let challenge = wire.deliver(
-            .client, wire.client.ask(at: moment(uptime), leases: leases))
+            .client, wire.client.ask(asks, at: moment(uptime), leases: leases))
         wire.uptime = uptime
         wire.exchangeFrames(challenge, [])
     }
@@ -46,7 +50,10 @@ struct RenewalTests {
             let (channelID, askedAt) = (admitted.channelID, admitted.askedAt)
             #expect(admitted.result?.peer == "dev-box" && channelID == 1)
             #expect(askedAt == 1_000_000 + round * 60_000)
+            wire.exchangeFrames([], [])
             #expect(wire.client.isIdle && wire.server.isIdle)
+            // Nothing of what was read stays behind.
+            #expect(wire.client.input.isEmpty && wire.server.input.isEmpty)
             #expect(wire.client.counts.asked == UInt32(round) + 1)
             #expect(wire.server.counts.answered == UInt32(round) + 1)
         }
@@ -57,8 +64,10 @@ struct RenewalTests {
     @Test func bothMayAskAtOnce() throws {
         let (client, server) = try Sample.mutual()
         var wire = opened(client, server)
-        let first = wire.deliver(.client, wire.client.ask(at: moment(2_000_000), leases: []))
-        let second = wire.deliver(.server, wire.server.ask(at: moment(2_000_000), leases: []))
+        let first = wire.deliver(
+            .client, wire.client.ask(client.asks, at: moment(2_000_000), leases: []))
+        let second = wire.deliver(
+            .server, wire.server.ask(server.asks, at: moment(2_000_000), leases: []))
         wire.exchangeFrames(first, second)
         #expect(wire.clientEnd.isSettled && wire.serverEnd.isSettled)
         _ = wire.client.admit()
@@ -81,15 +90,32 @@ struct RenewalTests {
         #expect(wasLeased && askedAt == 1_000_000)
     }
 
+    /// What was young enough as the challenge went out has its age when the answer comes.
+    @Test func aLeaseThatComesTooLateIsAskedAgain() throws {
+        var (client, server) = try Sample.oneWay()
+        var first = Wire(client: client, server: server)
+        first.run()
+        client.leases = [try Wire.lease(&first.client)]
+        client.uptime = 1_299_000
+        for (arrival, isLeased) in [(1_299_999, true), (1_300_000, false)] as [(UInt64, Bool)] {
+            var wire = Wire(client: client, server: server, secret: [9])
+            wire.uptime = arrival
+            wire.run()
+            #expect(wire.clientEnd.isSettled)
+            let wasLeased = wire.client.admit().wasLeased
+            #expect(wasLeased == isLeased, "\(arrival)")
+        }
+    }
+
     @Test func oneAsksOnceAtATime() throws {
         let (client, server) = try Sample.oneWay()
         var wire = opened(client, server)
-        #expect(!wire.client.ask(at: moment(2_000_000), leases: []).isEmpty)
-        #expect(wire.client.ask(at: moment(2_000_001), leases: []).isEmpty)
+        #expect(!wire.client.ask(client.asks, at: moment(2_000_000), leases: []).isEmpty)
+        #expect(wire.client.ask(client.asks, at: moment(2_000_001), leases: []).isEmpty)
         // An opening exchange is no renewal, and the other way about.
         #expect(wire.server.start().isEmpty)
         var opening = Wire(client: client, server: server)
-        #expect(opening.client.ask(at: moment(2_000_000), leases: []).isEmpty)
+        #expect(opening.client.ask(client.asks, at: moment(2_000_000), leases: []).isEmpty)
     }
 
     /// More than one challenge in 10 s is refused: at the limit and below it.
@@ -102,7 +128,8 @@ struct RenewalTests {
             askServer(&wire, at: 2_000_000)
             _ = wire.client.admit()
             var end = Wire.End.running
-            let challenge = wire.client.ask(at: moment(2_000_000 + distance), leases: [])
+            let challenge = wire.client.ask(
+                client.asks, at: moment(2_000_000 + distance), leases: [])
             wire.server.receive(challenge, uptime: 2_000_000 + distance)
             _ = Wire.drive(&wire.server, &end)
             #expect(end.code == code, "\(distance)")
@@ -154,6 +181,24 @@ struct RenewalTests {
             askServer(&wire, at: 2_000_000)
             #expect(wire.clientEnd.isSettled == isGood)
         }
+    }
+
+    /// A peer that leaves something unfinished is asked by the policy of now all the same.
+    @Test func whatIsUnfinishedKeepsNoPolicyInForce() throws {
+        let (client, server) = try Sample.mutual()
+        let other = Sample.policy(configuration: [
+            ConfigurationConstraint(path: ["access_log"], allowed: [.string("on")])
+        ])
+        // A challenge of the server's, whose answer it never says a word to.
+        var wire = opened(client, server)
+        wire.tamper = { from, frame in from == .server && frame[0] == 4 ? [] : [frame] }
+        let challenge = wire.deliver(
+            .server, wire.server.ask(server.asks, at: moment(2_000_000), leases: []))
+        wire.exchangeFrames([], challenge)
+        _ = wire.server.admit()
+        #expect(wire.client.isAnswering && !wire.client.isIdle)
+        askServer(&wire, .policy(other), at: 2_000_000)
+        #expect(wire.clientEnd.code == "configuration.value.refused")
     }
 
     @Test func aServerThatChangedIsNotAdmittedAgain() throws {

@@ -16,6 +16,8 @@ struct QuoteQueueTests {
         let quotes = Locked(0)
         let fails = Locked(false)
         let holds = Locked<[Gate<Bool>]>([])
+        /// What was done, in its order: 0 for a quote, and the numbers of credentials.
+        let done = Locked<[UInt8]>([])
         let began = Gate<Bool>()
         private let hasBegun = Locked(false)
 
@@ -26,6 +28,7 @@ struct QuoteQueueTests {
 
         func quote(_ challenge: QuoteChallenge) throws(Refusal) -> [Evidence] {
             quotes.withLock { $0 += 1 }
+            done.withLock { $0.append(0) }
             let isFirst = hasBegun.withLock { value in
                 defer { value = true }
                 return !value
@@ -40,6 +43,11 @@ struct QuoteQueueTests {
                     got: "none", remedy: "none")
             }
             return try inner.quote(challenge)
+        }
+
+        func activate(_ credential: CredentialChallenge) throws(Refusal) -> [UInt8] {
+            done.withLock { $0 += credential.idObject }
+            return credential.idObject
         }
     }
 
@@ -70,6 +78,14 @@ struct QuoteQueueTests {
         QuoteJob(
             attestation: .init(attester: attester, bindingKeys: keys),
             work: .quote(base: [UInt8](repeating: number, count: 64)))
+    }
+
+    private func credential(
+        _ attester: any Attester, _ keys: BindingKeys, _ number: UInt8
+    ) -> QuoteJob {
+        QuoteJob(
+            attestation: .init(attester: attester, bindingKeys: keys),
+            work: .activate(.init(idObject: [number], encryptedSecret: [])))
     }
 
     private func submit(
@@ -188,6 +204,25 @@ struct QuoteQueueTests {
         let fourth = submit(queue, job(attester, keys, 3), caller)
         #expect(fourth.wait(milliseconds: 200) == nil)
         #expect(attester.quotes.withLock { $0 } == 3)
+    }
+
+    /// Each takes the device for one peer alone: they hold up neither quotes nor other peers.
+    @Test func credentialsTakeTurns() throws {
+        let (attester, keys, caller) = (try Held(), try keys(), Caller())
+        defer { caller.end() }
+        let hold = Gate<Bool>()
+        attester.holds.withLock { $0 = [hold] }
+        let queue = QuoteQueue()
+        let first = submit(queue, job(attester, keys, 0), caller)
+        _ = attester.began.wait()
+        var gates = (1...4).map { submit(queue, credential(attester, keys, $0), caller) }
+        gates.append(submit(queue, credential(attester, keys, 9), caller, of: "b"))
+        // One that nobody waits for any more is not asked of the device.
+        _ = submit(queue, credential(attester, keys, 7), caller, isWanted: { false })
+        gates.append(submit(queue, job(attester, keys, 5), caller, of: "b"))
+        hold.open(true)
+        for gate in [first] + gates { #expect(code(gate.wait()) == "good") }
+        #expect(attester.done.withLock { $0 } == [0, 1, 0, 9, 2, 3, 4])
     }
 
     @Test func otherWorkHasItsTurn() throws {

@@ -44,7 +44,7 @@ final class Channel: Sendable {
     /// The policy in force.
     var policy: AppraisalPolicy { state.withLock { $0.policy } }
 
-    /// Appraises from now on under `policy`; exchanges under way end under the one they began with.
+    /// Appraises from now on under `policy`; exchanges under way open nothing.
     func replace(_ policy: AppraisalPolicy) {
         let settings = Channel.settings(policy, identity, describe)
         state.withLock { $0 = (policy, settings) }

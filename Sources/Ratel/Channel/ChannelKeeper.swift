@@ -16,6 +16,8 @@ final class ChannelKeeper: AdmissionKeeper, ExchangeRun.Owner {
     /// Whether a challenge of the peer's is being answered here, and not at the endpoint.
     private var isAnswering = false
     private var maxAge: UInt64 = 0
+    /// When the present term is over, on the loop's clock; a link may be expired before.
+    private var endsAt: UInt64 = 0
     /// Made for the first challenge of either side.
     private var run: ExchangeRun?
     private var timer: LoopTimer?
@@ -48,6 +50,7 @@ final class ChannelKeeper: AdmissionKeeper, ExchangeRun.Owner {
         guard let renewsAt = term.renewsAt, phase != .over else { return }
         renews = true
         maxAge = term.maxAge
+        endsAt = term.endsAt
         phase = .resting
         (timer ?? makeTimer(link)).start(after: renewsAt > link.now ? renewsAt - link.now : 1)
     }
@@ -113,10 +116,11 @@ final class ChannelKeeper: AdmissionKeeper, ExchangeRun.Owner {
         let run = ready(on: link)
         // A result that another connection to the same peer brought is as good while it is young:
         // what has not twice the shortest term left would have to be renewed again at once.
-        let leases = run.leases(least: 2 * AdmissionTerm.shortestRenewal)
-        let challenge = run.exchange.ask(at: .now, leases: leases)
+        let asks = channel.settings.asks
+        let leases = run.leases(for: asks, least: 2 * AdmissionTerm.shortestRenewal)
+        let challenge = run.exchange.ask(asks, at: .now, leases: leases)
         phase = .asking
-        let left = link.expiresAt.map { $0 > link.now ? $0 - link.now : 0 } ?? 0
+        let left = endsAt > link.now ? endsAt - link.now : 0
         timer?.start(after: max(1, min(left, AdmissionTerm.grace)))
         link.sendControl(challenge)
         run.proceed(link)
@@ -129,13 +133,17 @@ final class ChannelKeeper: AdmissionKeeper, ExchangeRun.Owner {
     func exchangeDidSettle(on link: Link) {
         guard let run else { return }
         let admitted = run.exchange.admit()
+        guard admitted.policyDigest == channel.policy.digest else {
+            return end(.policyReplaced, link)
+        }
         guard case .attested(let result) = admitted.standing, result.peer == caller.name else {
             return end(.changed(from: caller.name, to: admitted.name), link)
         }
         channel.log.renewals.addShared(1)
         if admitted.wasLeased { channel.log.leases.addShared(1) }
         let term = AdmissionTerm(
-            result, askedAt: admitted.askedAt, isRenewable: true, cutsAnswers: true, on: link)
+            result, askedAt: admitted.askedAt, isRenewable: true, cutsAnswers: true,
+            now: link.now)
         link.expiresAt = term.endsAt
         keep(term, on: link)
     }
@@ -146,18 +154,17 @@ final class ChannelKeeper: AdmissionKeeper, ExchangeRun.Owner {
         guard phase != .over, phase != .leaving else { return }
         let failure = Failure(refusal, role: channel.role)
         channel.refused(link, failure)
-        let isChange = refusal.stage == .evidence || refusal.stage == .policy
-        // A peer that refuses this side, and owes it nothing, ends its streams as it likes.
-        let isPeers = refusal.stage == .peer && phase == .resting
-        guard isPeers || (isChange && channel.policy.onChange == .drain) else {
+        let left = endsAt > link.now ? endsAt - link.now : 0
+        let patience = AdmissionTerm.patience(
+            after: refusal, channel.policy.onChange, wasAsked: phase == .asking, maxAge: maxAge,
+            left: renews ? left : .max)
+        guard let patience else {
             phase = .over
             return link.endAdmission(failure, afterStreams: false)
         }
-        // What it is now was read and is not what was admitted: no request begins, and what was
-        // begun has as long as an answer over HTTP/1.1.
         phase = .leaving
         let timer = timer ?? makeTimer(link)
-        timer.start(after: maxAge > 0 ? maxAge : UInt64(PeerPolicy.defaultMaxAge) * 1_000)
+        timer.start(after: max(1, patience))
         link.endAdmission(failure, afterStreams: true)
     }
 }

@@ -34,7 +34,8 @@ final class ChannelPreamble: Preamble, ExchangeRun.Owner {
             exchange, of: channel, origin: channel.origin(of: facts), owner: self)
         self.run = run
         // A result that ends within a second would open a connection for nothing.
-        link.sendMessage(run.exchange.start(leases: run.leases(least: 1_000)))
+        let leases = run.leases(for: exchange.settings.asks, least: 1_000)
+        link.sendMessage(run.exchange.start(leases: leases))
         run.proceed(link)
     }
 
@@ -125,6 +126,10 @@ final class ChannelPreamble: Preamble, ExchangeRun.Owner {
         counts: ChallengeCounts? = nil, dialect: String? = nil
     ) {
         finish()
+        // What was appraised by a policy that is gone since would stand for a whole max_age.
+        guard peer.policyDigest == channel.policy.digest else {
+            return refuse(link, .policyReplaced, mayAnswer: true)
+        }
         let standing = peer.standing
         let name = peer.name
         let askedAt = peer.askedAt
@@ -148,7 +153,7 @@ final class ChannelPreamble: Preamble, ExchangeRun.Owner {
             let term = AdmissionTerm(
                 result, askedAt: counts == nil ? began : askedAt,
                 isRenewable: link.keeper != nil,
-                cutsAnswers: channel.policy.longAnswers == .cut, on: link)
+                cutsAnswers: channel.policy.longAnswers == .cut, now: link.now)
             link.expiresAt = term.endsAt
             link.cutsAt = term.cutsAt
             (link.keeper as? ChannelKeeper)?.keep(term, on: link)

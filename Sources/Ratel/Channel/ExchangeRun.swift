@@ -53,8 +53,8 @@ final class ExchangeRun {
 
     /// What the peer may answer this side's challenge with; results that have less than `least`
     /// milliseconds left are not used.
-    func leases(least: UInt64) -> [Lease] {
-        guard case .policy(let policy) = exchange.settings.asks else { return [] }
+    func leases(for asks: ExchangeSettings.Asks, least: UInt64) -> [Lease] {
+        guard case .policy(let policy) = asks else { return [] }
         generation = channel.leases.generation
         return channel.leases.leases(
             of: origin, policyDigest: policy.digest, at: .now, least: least)
@@ -124,6 +124,11 @@ extension Link {
 }
 
 extension Refusal {
+    static let policyReplaced = Refusal(
+        "admission.policy_replaced", .policy, field: "policy",
+        expected: "the policy that is in force", got: "the one before, under which it began",
+        remedy: "connect again")
+
     static let inspectionOnly = Refusal(
         "policy.inspection", .policy, field: "peer", expected: "an admission",
         got: "a look at its Evidence", remedy: "connect with a policy")

@@ -44,6 +44,9 @@ final class QuoteQueue: Sendable {
         /// Other work of the Attester, which shares nothing.
         var errands: [@Sendable () -> Void] = []
         var isWorking = false
+        /// Whether a credential was opened since the last quote, and for whom the last one was.
+        var isQuotesTurn = false
+        var lastOpened: String?
         /// Threads that call the Attester; one, and one more for each call that hangs.
         var runners: [JobThread] = []
         var hanging = 0
@@ -161,20 +164,22 @@ final class QuoteQueue: Sendable {
 
     private func next(_ state: inout State) -> Next {
         if !state.errands.isEmpty { return .errand(state.errands.removeFirst()) }
-        if let place = state.challenges.firstIndex(where: { !$0.job.isQuote }) {
-            let challenge = state.challenges.remove(at: place)
-            leave(challenge, &state)
+        let first = state.challenges.first { $0.job.isQuote && $0.isWanted() }
+        let wait = first == nil ? .max : pause(&state)
+        // A credential waits for no quote's time, but for its turn: each is of one peer alone.
+        if wait > 0 || !state.isQuotesTurn, let challenge = takeCredential(&state) {
+            state.isQuotesTurn = true
             return .activate(challenge)
         }
-        guard let first = state.challenges.first(where: { $0.isWanted() }) else {
+        guard let first else {
             state.challenges = []
             state.byCaller = [:]
             state.isWorking = false
             return .rest
         }
-        let wait = pause(&state)
-        // Short naps: a credential that is to be opened waits for no quote's turn.
+        // Short naps: a credential may come.
         if wait > 0 { return .pause(min(wait, 50)) }
+        state.isQuotesTurn = false
         var batch: [Challenge] = []
         var others: [Challenge] = []
         for challenge in state.challenges {
@@ -191,6 +196,19 @@ final class QuoteQueue: Sendable {
         state.challenges = others
         state.credit -= limits.interval
         return .quote(batch)
+    }
+
+    /// The oldest credential of another caller than the last one's, or of the same.
+    private func takeCredential(_ state: inout State) -> Challenge? {
+        func place(_ isFit: (Challenge) -> Bool) -> Int? {
+            state.challenges.firstIndex { !$0.job.isQuote && isFit($0) && $0.isWanted() }
+        }
+        guard let place = place({ $0.caller != state.lastOpened }) ?? place({ _ in true })
+        else { return nil }
+        let challenge = state.challenges.remove(at: place)
+        leave(challenge, &state)
+        state.lastOpened = challenge.caller
+        return challenge
     }
 
     private func leave(_ challenge: Challenge, _ state: inout State) {

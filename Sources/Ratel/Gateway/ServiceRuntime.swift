@@ -183,6 +183,8 @@ final class ServiceRuntime {
         var ahead = aheadOfLoop
         every(1_000) { [unowned self] in
             let present = self.aheadOfLoop
+            // The loop's time was old when this began, by what came before its first wait.
+            ahead = min(ahead, present)
             // Two seconds: the loop's own time is as old as its last wait.
             if present > ahead + 2_000 {
                 self.logger.notice(
