@@ -234,6 +234,50 @@ def test_a_replaced_policy_asks_again_while_streams_drain(context):
         assert metric(admin, "ratel_renewals_total") >= 1
 
 
+def test_who_is_another_or_refused_by_a_new_policy_is_left(context):
+    """Its streams have one more age, and are cut then."""
+    changes = {
+        "admission.changed": ("name: simulated", "name: another"),
+        "configuration.value.refused": (
+            "simulated: true", 'simulated: true, configuration: {access_log: ["on"]}'),
+    }
+    for code, (old, new) in changes.items():
+        stack = Renewing(context, 10, until(12))
+        with stack:
+            policy = pathlib.Path(stack.connect_policy)
+            context.backend.handler = streaming(6.0, [])
+            text = policy.read_text().replace(old, new)
+            later = threading.Timer(0.3, policy.write_text, [text])
+            later.start()
+            with Client(stack.port, timeout=30) as client:
+                client.send(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+                got = client.answer()
+            later.join()
+            said = stack.connect.text()
+            assert code in said and "admission.streams_too_long" in said, said[-2000:]
+            assert not got.complete
+
+
+def test_who_does_not_answer_is_left(context):
+    """A challenge that gets no answer in its time ends the connection and its streams."""
+    with Renewing(context, 10, until(12)) as stack, Relay(stack.serve_port) as relay:
+        port = free_port()
+        command = [stack.ratel, "connect", f"127.0.0.1:{relay.port}", "--policy",
+                   stack.connect_policy, "--listen", f"127.0.0.1:{port}"]
+        with Process("through", command, stack.directory, stack.environment) as through:
+            through.wait_for_port(port)
+            context.backend.handler = streaming(6.0, [])
+            answers = []
+            asking = threading.Thread(target=lambda: answers.append(get(port)))
+            asking.start()
+            wait_until(lambda: "admitted" in through.text(), 10, "the admission")
+            relay.passes.clear()
+            wait_until(lambda: "admission.not_renewed" in through.text(), 10, "the end")
+            relay.passes.set()
+            asking.join()
+            assert not answers or not answers[0].complete
+
+
 def test_a_suspended_machine_is_attested_again(context):
     stack = Renewing(context, 1, until(300))
     admin = own_admin(stack)

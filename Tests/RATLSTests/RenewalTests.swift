@@ -136,6 +136,48 @@ struct RenewalTests {
         }
     }
 
+    /// The next challenge has to wait for this side's word on the last answer, however long.
+    @Test func oneIsAnsweredAtATime() throws {
+        let (client, server) = try Sample.oneWay()
+        var wire = opened(client, server)
+        wire.tamper = { from, frame in from == .client && frame[0] == 4 ? [] : [frame] }
+        askServer(&wire, at: 2_000_000)
+        _ = wire.client.admit()
+        #expect(wire.server.isAnswering)
+        askServer(&wire, at: 2_060_000)
+        #expect(wire.serverEnd.code == "exchange.challenge.repeated")
+    }
+
+    /// A lease may be followed by one more challenge, and by no credential; the Evidence of a later
+    /// challenge is no lease.
+    @Test func whatFollowsALeaseIsOfThatLease() throws {
+        let (client, server) = try Sample.oneWay()
+        var other = Wire(client: client, server: server, secret: [7])
+        other.run()
+        let lease = try Wire.lease(&other.client)
+        func leased(_ result: Bool) -> Wire {
+            var wire = opened(client, server)
+            wire.tamper = { from, frame in
+                from == .client && frame[0] == 4 && !result ? [] : [frame]
+            }
+            askServer(&wire, leases: [lease], at: 1_100_000)
+            return wire
+        }
+        var end = Wire.End.running
+        var wire = leased(false)
+        wire.server.receive(Frame(.activation, [0xA0]).encoded, uptime: 1_100_000)
+        _ = Wire.drive(&wire.server, &end)
+        #expect(end.code == "exchange.activation.unexpected")
+
+        wire = leased(true)
+        _ = wire.client.admit()
+        wire.tamper = { from, frame in from == .client && frame[0] == 4 ? [] : [frame] }
+        askServer(&wire, at: 1_160_000)
+        _ = wire.client.admit()
+        askServer(&wire, at: 1_160_001)
+        #expect(wire.serverEnd.code == "exchange.challenge.repeated")
+    }
+
     @Test func whatNobodyAskedForIsRefused() throws {
         let (client, server) = try Sample.oneWay()
         var first = Wire(client: client, server: server)

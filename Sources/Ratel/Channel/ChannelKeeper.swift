@@ -107,6 +107,8 @@ final class ChannelKeeper: AdmissionKeeper, ExchangeRun.Owner {
         case .asking: end(.notRenewed, link)
         case .leaving:
             phase = .over
+            // Streams that are cut say no more than that.
+            channel.refused(link, .streamsTooLong)
             link.endAdmission(.streamsTooLong, afterStreams: false)
         case .over: break
         }
@@ -192,5 +194,6 @@ extension Failure {
     fileprivate static let streamsTooLong = Failure(
         status: 502, code: "admission.streams_too_long",
         message: "streams went on after the peer had changed", stage: "attestation",
-        expected: "their end within one more max_age", got: "streams that go on")
+        field: "streams of an open connection", expected: "their end within one more max_age",
+        got: "streams that go on", remedy: "see the refusal of the peer that came before")
 }
