@@ -81,15 +81,7 @@ extension Exchange {
         else {
             return askAgain()
         }
-        let base = try channel.base(
-            attester: channel.role.peer,
-            attesterKey: spki,
-            peerKey: channel.localSPKI,
-            challenge: ownChallengeBytes,
-            sequence: ownSequence,
-            nonce: body.nonce,
-            configurationHash: body.configurationHash
-        )
+        let base = try peerBase(spki, body.nonce, body.configurationHash)
         guard lease.bindingKey.verifies(raw: body.signature, over: Binding.leaseToSign(base: base))
         else {
             throw ExchangeRules.refusal(
@@ -114,18 +106,25 @@ extension Exchange {
     private mutating func handleEvidence(_ bytes: [UInt8]) throws(Refusal) {
         let spki = try turn("evidence frame")
         let body = try EvidenceBody.decode(bytes)
-        let base = try channel.base(
+        let base = try peerBase(spki, body.nonce, Digest.sha384(body.configuration))
+        heldEvidence = (body, base)
+        incoming = .appraising
+        beginAppraisal(activations: [])
+    }
+
+    /// The base of the peer's direction, for this side's last challenge.
+    private func peerBase(
+        _ spki: [UInt8], _ nonce: [UInt8], _ configurationHash: [UInt8]
+    ) throws(Refusal) -> [UInt8] {
+        try channel.base(
             attester: channel.role.peer,
             attesterKey: spki,
             peerKey: channel.localSPKI,
             challenge: ownChallengeBytes,
             sequence: ownSequence,
-            nonce: body.nonce,
-            configurationHash: Digest.sha384(body.configuration)
+            nonce: nonce,
+            configurationHash: configurationHash
         )
-        heldEvidence = (body, base)
-        incoming = .appraising
-        beginAppraisal(activations: [])
     }
 
     private mutating func beginAppraisal(activations: [Activation]) {
