@@ -83,7 +83,8 @@ extension Failure {
             remedy: "raise --first-byte-timeout or the route's, or look why the backend is slow")
     }
 
-    static let policyReplaced = Failure(
+    /// The policy was replaced, and nothing may go on that began under the old one.
+    public static let policyReplaced = Failure(
         status: 502, code: "admission.policy_replaced",
         message: "the policy was replaced while the connection stood", stage: "attestation",
         expected: "the policy that it was admitted by", got: "another with `on_change: close`",

@@ -16,8 +16,8 @@ public protocol StreamService: AnyObject {
     /// A connection is over; nil when it ended in order.
     func ended(_ connection: Downstream, _ error: LinkError?)
     /// What peers were admitted by has changed: end the admissions of upstream links, with
-    /// `atOnce` also the links.
-    func expireAdmissions(atOnce: Bool)
+    /// a failure also the links.
+    func expireAdmissions(cutting failure: Failure?)
     /// The worker is ending: give up idle upstream links and timers.
     func close()
 }
@@ -32,9 +32,9 @@ public protocol Acceptor: AnyObject {
     func drain(then done: @escaping () -> Void)
     /// Each connection of now ends in its own time; accepting goes on.
     func drainConnections()
-    /// Ends every admission: no request begins on a connection that stands, and with `atOnce` it
+    /// Ends every admission: no request begins on a connection that stands, and with a failure it
     /// ends.
-    func expireAdmissions(atOnce: Bool)
+    func expireAdmissions(cutting failure: Failure?)
     /// Closes everything at once.
     func stop()
 }
@@ -95,15 +95,15 @@ public final class StreamListener: Listener, Acceptor {
 
     /// Ends every admission: no request begins on a connection that stands, its next exchange
     /// needs a new one.
-    public func expireAdmissions(atOnce: Bool) {
+    public func expireAdmissions(cutting failure: Failure?) {
         for connection in Array(connections.values) where connection.expiresAt != nil {
-            if atOnce {
-                connection.endAdmission(.policyReplaced, afterStreams: false)
+            if let failure {
+                connection.endAdmission(failure, afterStreams: false)
             } else {
                 connection.expire()
             }
         }
-        service.expireAdmissions(atOnce: atOnce)
+        service.expireAdmissions(cutting: failure)
     }
 
     public func stop() {

@@ -105,7 +105,7 @@ public final class TunnelListener: Listener, Acceptor {
     public func drainConnections() {}
 
     /// Nobody was admitted to a tunnel.
-    public func expireAdmissions(atOnce: Bool) {}
+    public func expireAdmissions(cutting failure: Failure?) {}
 
     public func stop() {
         close()

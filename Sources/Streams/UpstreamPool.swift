@@ -64,11 +64,11 @@ public final class UpstreamPool {
 
     /// Ends the admission of every link: those in use finish their exchange and are not lent again.
     ///
-    /// With `atOnce` they end, and their exchanges fail.
-    public func expireAdmissions(atOnce: Bool = false) {
+    /// With a failure they end, and their exchanges in it.
+    public func expireAdmissions(cutting failure: Failure?) {
         for link in Array(all.values) where link.expiresAt != nil {
             link.expiresAt = loop.now
-            if atOnce { link.endAdmission(.policyReplaced, afterStreams: false) }
+            if let failure { link.endAdmission(failure, afterStreams: false) }
         }
         for carrier in shared { carrier.retireIfOver() }
     }

@@ -308,6 +308,23 @@ def test_a_clock_of_suspensions_that_is_behind_the_other(context):
             assert get(port).status == 200
 
 
+def test_streams_end_with_a_long_suspension(context):
+    """10 s past an age are all that bytes have, and nobody knows how old it was."""
+    for seconds, is_cut in ((9, False), (1_000, True)):
+        sent = []
+        with Renewing(context, 1, until(300)) as stack:
+            context.backend.handler = streaming(4.0, sent)
+            later = threading.Timer(1.5, stack.clock.suspend, [seconds])
+            later.start()
+            with Client(stack.port, timeout=30) as client:
+                client.send(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+                got = client.answer()
+            later.join()
+            assert got.complete != is_cut, (seconds, stack.connect.text()[-900:])
+            assert "was suspended" in stack.connect.text(), seconds
+            assert ("streams=cut" in stack.connect.text()) == is_cut, stack.connect.text()
+
+
 def test_renewals_of_both_sides(context):
     """Where both attest, each asks the other, on the same connection."""
     sent = []

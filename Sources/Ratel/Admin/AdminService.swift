@@ -23,7 +23,7 @@ public final class AdminService: StreamService {
     }
 
     public func ended(_ connection: Downstream, _ error: LinkError?) {}
-    public func expireAdmissions(atOnce: Bool) {}
+    public func expireAdmissions(cutting failure: Failure?) {}
     public func close() {}
 }
 

@@ -4,6 +4,7 @@ internal import Keys
 internal import Logging
 internal import Loop
 internal import RATS
+internal import Streams
 
 /// Replaces the policy in force as a whole when its file, or a file that it names, has changed.
 ///
@@ -11,7 +12,7 @@ internal import RATS
 final class PolicyWatch: Sendable {
     private let source: PolicySource
     private let channel: Channel
-    private let expireAdmissions: @Sendable (_ atOnce: Bool) -> Void
+    private let expireAdmissions: @Sendable (_ cutting: Failure?) -> Void
     private let logger: Logger
     private let state = Locked(State())
 
@@ -29,7 +30,7 @@ final class PolicyWatch: Sendable {
     /// one says `on_change: close`.
     init(
         _ source: PolicySource, channel: Channel, logger: Logger,
-        expireAdmissions: @escaping @Sendable (_ atOnce: Bool) -> Void
+        expireAdmissions: @escaping @Sendable (_ cutting: Failure?) -> Void
     ) {
         self.source = source
         self.channel = channel
@@ -68,7 +69,7 @@ final class PolicyWatch: Sendable {
                 "`peers: anonymous` cannot come or go while connections stand: restart", isAsked)
         }
         channel.replace(policy)
-        expireAdmissions(policy.onChange == .close)
+        expireAdmissions(policy.onChange == .close ? .policyReplaced : nil)
         state.withLock {
             $0.reloads += 1
             $0.lastFailure = nil

@@ -109,10 +109,10 @@ public final class Gateway: Sendable {
     }
 
     /// Ends every admission, on both sides: what a new policy would refuse begins no request, and
-    /// with `atOnce` ends none either.
-    public func expireAdmissions(atOnce: Bool) {
+    /// with a failure what was begun ends in it.
+    public func expireAdmissions(cutting failure: Failure?) {
         for site in sites.withLock({ $0 }) {
-            site.mailbox.post { site.acceptor.value.expireAdmissions(atOnce: atOnce) }
+            site.mailbox.post { site.acceptor.value.expireAdmissions(cutting: failure) }
         }
     }
 

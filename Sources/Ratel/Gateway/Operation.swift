@@ -1,4 +1,5 @@
 internal import Loop
+internal import Streams
 
 /// What a `ServiceRuntime` keeps running: a sidecar, a client helper or a whole proxy.
 protocol Operation: AnyObject {
@@ -14,8 +15,9 @@ protocol Operation: AnyObject {
     func start(on loop: EventLoop) throws(ConfigurationError)
     /// Looks whether files have changed; on a thread of its own. `isAsked` is SIGHUP.
     func check(isAsked: Bool)
-    /// Has no request begin on a connection that was admitted before.
-    func expireAdmissions()
+    /// Has no request begin on a connection that was admitted before; with a failure, what is under
+    /// way ends in it.
+    func expireAdmissions(cutting failure: Failure?)
     /// Accepts no more; `done` is called, on any thread, when the last stream has ended.
     func drain(then done: @escaping @Sendable () -> Void)
     /// Gives up what runs on the main loop.

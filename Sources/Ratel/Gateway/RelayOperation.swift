@@ -42,8 +42,8 @@ final class RelayOperation: Operation {
                 maximumConnections: settings.maximumConnections)
         }
         self.gateway = gateway
-        policyWatch = PolicyWatch(policy, channel: channel, logger: logger) { atOnce in
-            gateway.expireAdmissions(atOnce: atOnce)
+        policyWatch = PolicyWatch(policy, channel: channel, logger: logger) { failure in
+            gateway.expireAdmissions(cutting: failure)
         }
         state = ServiceStatus(
             gateway: gateway, channel: channel, policy: policyWatch, upstreamName: upstreamName)
@@ -80,7 +80,7 @@ final class RelayOperation: Operation {
         }
     }
 
-    func expireAdmissions() { gateway.expireAdmissions(atOnce: false) }
+    func expireAdmissions(cutting failure: Failure?) { gateway.expireAdmissions(cutting: failure) }
 
     func check(isAsked: Bool) {
         policyWatch.check(isAsked: isAsked)

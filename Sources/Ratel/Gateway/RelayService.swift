@@ -57,8 +57,8 @@ final class RelayService: StreamService {
         log.ended(connection, error)
     }
 
-    func expireAdmissions(atOnce: Bool) {
-        pool.expireAdmissions(atOnce: atOnce)
+    func expireAdmissions(cutting failure: Failure?) {
+        pool.expireAdmissions(cutting: failure)
     }
 
     func close() {

@@ -187,10 +187,15 @@ final class ServiceRuntime {
             ahead = min(ahead, present)
             // Two seconds: the loop's own time is as old as its last wait.
             if present > ahead + 2_000 {
+                // Bytes may flow for 10 s past an age, and it may be as much older than it seems.
+                let isLong = present - ahead > Int64(AdmissionTerm.grace)
                 self.logger.notice(
                     "the machine was suspended: every admission is over",
-                    metadata: ["seconds": "\((present - ahead) / 1_000)"])
-                self.operation.expireAdmissions()
+                    metadata: [
+                        "seconds": "\((present - ahead) / 1_000)",
+                        "streams": "\(isLong ? "cut" : "end in their own time")",
+                    ])
+                self.operation.expireAdmissions(cutting: isLong ? .suspended : nil)
                 ahead = present
             }
         }
@@ -230,4 +235,12 @@ final class ServiceRuntime {
         timer.detach()
         timers.append(timer)
     }
+}
+
+extension Failure {
+    fileprivate static let suspended = Failure(
+        status: 502, code: "admission.suspended",
+        message: "the machine was suspended, and what its peers attested is too old",
+        stage: "attestation", expected: "at most 10 s past max_age",
+        got: "a clock that stood still", remedy: "connect again")
 }

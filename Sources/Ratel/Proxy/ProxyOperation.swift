@@ -156,7 +156,7 @@ final class ProxyOperation: Operation, Sendable {
                 let key = ObjectIdentifier(channel)
                 watches[key] =
                     state.watches[key]
-                    ?? watch(path, channel) { gateway?.expireAdmissions(atOnce: $0) }
+                    ?? watch(path, channel) { gateway?.expireAdmissions(cutting: $0) }
             }
             for backend in plan.backends {
                 guard case .attested(let channel) = backend.way,
@@ -165,11 +165,11 @@ final class ProxyOperation: Operation, Sendable {
                 let key = ObjectIdentifier(channel)
                 watches[key] =
                     state.watches[key]
-                    ?? watch(path, channel) { [workers, sites] atOnce in
+                    ?? watch(path, channel) { [workers, sites] failure in
                         for member in workers.members {
                             member.mailbox.post {
                                 sites[member.index].value.expireAdmissions(
-                                    of: backend, atOnce: atOnce)
+                                    of: backend, cutting: failure)
                             }
                         }
                     }
@@ -178,20 +178,21 @@ final class ProxyOperation: Operation, Sendable {
         }
     }
 
-    func expireAdmissions() {
+    func expireAdmissions(cutting failure: Failure?) {
         let (plan, gateways) = state.withLock { ($0.plan, Array($0.gateways.values)) }
-        for gateway in gateways { gateway.expireAdmissions(atOnce: false) }
+        for gateway in gateways { gateway.expireAdmissions(cutting: failure) }
         for backend in plan.backends {
             for member in workers.members {
                 member.mailbox.post { [sites] in
-                    sites[member.index].value.expireAdmissions(of: backend, atOnce: false)
+                    sites[member.index].value.expireAdmissions(of: backend, cutting: failure)
                 }
             }
         }
     }
 
     private func watch(
-        _ path: String, _ channel: Channel, expire: @escaping @Sendable (_ atOnce: Bool) -> Void
+        _ path: String, _ channel: Channel,
+        expire: @escaping @Sendable (_ cutting: Failure?) -> Void
     ) -> PolicyWatch {
         PolicyWatch(
             PolicySource(path: path), channel: channel, logger: log.logger,

@@ -49,6 +49,6 @@ final class ProxyService: StreamService {
     }
 
     // What it depends on is each backend's own.
-    func expireAdmissions(atOnce: Bool) {}
+    func expireAdmissions(cutting failure: Failure?) {}
     func close() {}
 }

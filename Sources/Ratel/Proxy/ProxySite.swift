@@ -42,8 +42,8 @@ final class ProxySite {
     }
 
     /// Ends the admissions of the links to a backend.
-    func expireAdmissions(of backend: BackendState, atOnce: Bool) {
-        pools[ObjectIdentifier(backend)]?.expireAdmissions(atOnce: atOnce)
+    func expireAdmissions(of backend: BackendState, cutting failure: Failure?) {
+        pools[ObjectIdentifier(backend)]?.expireAdmissions(cutting: failure)
     }
 
     /// False when too many are under way.
