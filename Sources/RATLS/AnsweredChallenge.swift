@@ -45,7 +45,7 @@ public struct AnsweredChallenge: Sendable {
             challenge: challenge,
             sequence: sequence,
             nonce: nonce,
-            configurationHash: Digest.sha384(configuration)
+            configurationHash: settings.configurationHash
         )
         job = QuoteJob(attestation: attestation, work: .quote(base: base))
     }

@@ -73,12 +73,6 @@ public final class BindingKeys: Sendable {
         }
     }
 
-    /// Whether leases by the key with this hash are still signed.
-    func mayLease(_ hash: [UInt8]) -> Bool {
-        let now = clock()
-        return state.withLock { BindingKeys.key(hash, in: &$0, now) != nil }
-    }
-
     /// A signature over one connection's base by the key with this hash; nil where it is unknown
     /// or erased.
     func lease(_ hash: [UInt8], base: [UInt8]) -> [UInt8]? {

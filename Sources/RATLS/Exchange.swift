@@ -308,9 +308,6 @@ public struct Exchange {
         return Array(input[offset...])
     }
 
-    /// Ends a renewal for a reason of this side's own, and has the peer told.
-    public mutating func refuse(_ refusal: Refusal) { fail(refusal) }
-
     /// Ends in a refusal, and has the peer told unless it is the peer that refused.
     mutating func fail(_ refusal: Refusal) {
         guard failure == nil else { return }

@@ -79,7 +79,7 @@ extension Exchange {
                 challenge: challenge.bytes,
                 sequence: peerSequence,
                 nonce: ownNonce,
-                configurationHash: Digest.sha384(settings.configuration)
+                configurationHash: settings.configurationHash
             )
             if lease(question, base, attestation.bindingKeys) { return }
             outgoing = .quoting
@@ -98,7 +98,7 @@ extension Exchange {
             let body = LeaseBody(
                 nonce: ownNonce,
                 keyHash: hash,
-                configurationHash: Digest.sha384(settings.configuration),
+                configurationHash: settings.configurationHash,
                 signature: signature
             )
             outbox += Frame(.lease, body.encoded).encoded

@@ -69,11 +69,14 @@ public struct ExchangeSettings: Sendable {
     public let attestation: Attestation?
     /// This side's effective configuration without its secrets: a JSON object.
     public let configuration: [UInt8]
+    /// SHA-384 of it, which every binding covers.
+    let configurationHash: [UInt8]
 
     /// Describes one side.
     public init(asks: Asks, attestation: Attestation?, configuration: [UInt8]) {
         self.asks = asks
         self.attestation = attestation
         self.configuration = configuration
+        configurationHash = Digest.sha384(configuration)
     }
 }

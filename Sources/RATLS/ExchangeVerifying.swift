@@ -197,7 +197,7 @@ extension Exchange {
         incoming = .settled(standing)
         var seconds: UInt64 = 0
         if case .attested(let result) = standing {
-            let until = askedAt + UInt64(result.maxAge) * 1_000
+            let until = result.end(askedAt: askedAt)
             seconds = until > moment.uptime ? (until - moment.uptime) / 1_000 : 0
         }
         outbox += Frame(.result, ResultBody.admitted(leaseSeconds: seconds).encoded).encoded

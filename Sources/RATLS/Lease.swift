@@ -18,13 +18,18 @@ public struct Lease: Sendable {
     let askedAt: UInt64
 
     /// Milliseconds since boot at which the result is too old.
-    var until: UInt64 { askedAt + UInt64(result.maxAge) * 1_000 }
+    var until: UInt64 { result.end(askedAt: askedAt) }
 
     /// Whether it may be used at `moment`, and for `least` milliseconds more.
     func holds(at moment: Moment, least: UInt64 = 1) -> Bool {
         moment.uptime >= askedAt && moment.uptime + least <= until
             && UInt64(result.lifetime(at: moment.unix)) * 1_000 >= least
     }
+}
+
+extension AttestationResult {
+    /// When it is too old, in milliseconds since boot like `askedAt`, from which its age runs.
+    func end(askedAt: UInt64) -> UInt64 { askedAt + UInt64(maxAge) * 1_000 }
 }
 
 /// One instant on the two clocks that attestation needs.

@@ -97,12 +97,10 @@ extension Failure {
         remedy: "use HTTP/2, which renews admissions, or `long_answers: finish` in the policy")
 
     static func slowReply(_ limit: UInt64) -> Failure {
-        var failure = Failure(
+        Failure(
             status: 504, code: "reply.timeout", message: "this side did not have an answer in time",
             stage: "response", expected: "an answer within \(limit) ms", got: "none",
-            remedy: "retry soon; where it stays so, look why the Attester is slow")
-        failure.retryAfter = 1
-        return failure
+            remedy: "retry soon; where it stays so, look why the Attester is slow", retryAfter: 1)
     }
 
     static func stalled(_ limit: UInt64) -> Failure {

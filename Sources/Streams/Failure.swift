@@ -24,7 +24,8 @@ public struct Failure: Error, Sendable, CustomStringConvertible {
     /// Describes one failure.
     public init(
         status: Int, code: String, message: String, stage: String, field: String? = nil,
-        expected: String? = nil, got: String? = nil, remedy: String? = nil
+        expected: String? = nil, got: String? = nil, remedy: String? = nil,
+        retryAfter: Int? = nil, allowed: String? = nil
     ) {
         self.status = status
         self.code = code
@@ -34,6 +35,8 @@ public struct Failure: Error, Sendable, CustomStringConvertible {
         self.expected = expected
         self.got = got
         self.remedy = remedy
+        self.retryAfter = retryAfter
+        self.allowed = allowed
     }
 
     public var description: String {

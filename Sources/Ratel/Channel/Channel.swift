@@ -60,11 +60,7 @@ final class Channel: Sendable {
 
     /// What an exchange has to know of one connection.
     func facts(of link: Link, _ handshake: Handshake) -> ChannelFacts {
-        ChannelFacts(
-            channelID: handshake.channelID, role: role, localSPKI: handshake.localKey,
-            peerSPKI: handshake.peerKey,
-            // The link outlives its preamble and its keeper, and so each exchange.
-            export: { [unowned link] in link.export(label: $0, context: $1, count: 32) })
+        link.facts(handshake, as: role)
     }
 
     /// What leases are kept under: a client's channel leads to one server, whatever keys that has;

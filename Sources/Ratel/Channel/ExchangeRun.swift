@@ -3,6 +3,7 @@ internal import Loop
 internal import RATLS
 internal import RATS
 internal import Streams
+internal import TLS
 
 /// Runs one exchange over one link.
 ///
@@ -115,6 +116,15 @@ extension Moment {
 }
 
 extension Link {
+    /// What an exchange has to know of this connection.
+    func facts(_ handshake: Handshake, as role: Role) -> ChannelFacts {
+        ChannelFacts(
+            channelID: handshake.channelID, role: role, localSPKI: handshake.localKey,
+            peerSPKI: handshake.peerKey,
+            // The link outlives its preamble and its keeper, and so each exchange.
+            export: { [unowned self] in self.export(label: $0, context: $1, count: 32) })
+    }
+
     /// The peer's address without its port: what tells one caller from another.
     var callerAddress: String {
         let address = (self as? Downstream)?.remote ?? peerAddress

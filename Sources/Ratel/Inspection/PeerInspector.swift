@@ -144,10 +144,7 @@ private final class Inspection: Preamble {
             }
             return perform(step, link)
         }
-        let facts = ChannelFacts(
-            channelID: handshake.channelID, role: .client, localSPKI: handshake.localKey,
-            peerSPKI: handshake.peerKey,
-            export: { [unowned link] in link.export(label: $0, context: $1, count: 32) })
+        let facts = link.facts(handshake, as: .client)
         var exchange = Exchange(settings: settings, channel: facts, moment: .now)
         let challenge = exchange.start()
         self.exchange = exchange

@@ -6,15 +6,11 @@ extension Failure {
         stage: "request", field: "routes", expected: "a host, path, headers and model of a route",
         got: "others", remedy: "check the request's URL and model, or add a route")
 
-    static let inspectionsFull: Failure = {
-        var failure = Failure(
-            status: 503, code: "proxy.inspections.full",
-            message: "too many requests are being read for their model", stage: "request",
-            expected: "memory for one more", got: "none",
-            remedy: "retry soon, raise `buffers`, or route by path")
-        failure.retryAfter = 1
-        return failure
-    }()
+    static let inspectionsFull = Failure(
+        status: 503, code: "proxy.inspections.full",
+        message: "too many requests are being read for their model", stage: "request",
+        expected: "memory for one more", got: "none",
+        remedy: "retry soon, raise `buffers`, or route by path", retryAfter: 1)
 
     static func noAccess(_ route: ProxyRoute) -> Failure {
         Failure(
@@ -26,13 +22,11 @@ extension Failure {
     }
 
     static func tooManyStreams(_ route: ProxyRoute) -> Failure {
-        var failure = Failure(
+        Failure(
             status: 429, code: "proxy.streams.limit",
             message: "the route \(route.name) has as many streams as it may", stage: "request",
             field: "limits.streams", expected: "at most \(route.maximumStreams ?? 0) streams",
-            got: "one more", remedy: "retry later, or raise the limit")
-        failure.retryAfter = 1
-        return failure
+            got: "one more", remedy: "retry later, or raise the limit", retryAfter: 1)
     }
 
     /// Says which backends are down, and for how long at least.
@@ -40,14 +34,13 @@ extension Failure {
         let down = route.backends.map { backend in
             "\(backend.settings.name): \(backend.trouble ?? "just failed")"
         }
-        var failure = Failure(
+        let soonest = route.backends.map(\.settings.health.interval).min() ?? 1_000
+        return Failure(
             status: 503, code: "proxy.backends.down",
             message: "no backend of the route \(route.settings.name) can be used",
             stage: "connect", field: "backends", expected: "one that is up",
             got: down.joined(separator: "; "),
-            remedy: "start one of them; health checks bring it back")
-        let soonest = route.backends.map(\.settings.health.interval).min() ?? 1_000
-        failure.retryAfter = Int((soonest + 999) / 1_000)
-        return failure
+            remedy: "start one of them; health checks bring it back",
+            retryAfter: Int((soonest + 999) / 1_000))
     }
 }

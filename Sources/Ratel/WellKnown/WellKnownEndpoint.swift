@@ -68,7 +68,8 @@ struct WellKnownEndpoint {
         reply.didEnd = { caller.challenges.end(isAnswered: false) }
         do throws(Refusal) {
             let challenge = try AnsweredChallenge(
-                body, sequence: sequence, channel: facts(handshake), settings: channel.settings)
+                body, sequence: sequence, channel: channel.facts(of: connection, handshake),
+                settings: channel.settings)
             let bound = LoopBound((caller: caller, reply: reply))
             channel.quotes.submit(
                 challenge.job, of: connection.callerAddress,
@@ -81,13 +82,6 @@ struct WellKnownEndpoint {
         } catch {
             reply.refuse(Failure(ofChallenge: error))
         }
-    }
-
-    private func facts(_ handshake: Handshake) -> ChannelFacts {
-        ChannelFacts(
-            channelID: handshake.channelID, role: .server, localSPKI: handshake.localKey,
-            peerSPKI: handshake.peerKey,
-            export: { [connection] in connection.export(label: $0, context: $1, count: 32) })
     }
 
     private static func finish(

@@ -13,14 +13,11 @@ extension Failure {
         got: "another path that is kept for Ratel",
         remedy: "spell the path exactly so; others like it never reach a backend")
 
-    static let methodOfWellKnown: Failure = {
-        var failure = Failure(
-            status: 405, code: "wellknown.method", message: "this path has other methods",
-            stage: "request", field: "method", expected: "GET, HEAD or POST", got: "another",
-            remedy: "GET the Evidence of the certificate, or POST a challenge")
-        failure.allowed = "GET, HEAD, POST"
-        return failure
-    }()
+    static let methodOfWellKnown = Failure(
+        status: 405, code: "wellknown.method", message: "this path has other methods",
+        stage: "request", field: "method", expected: "GET, HEAD or POST", got: "another",
+        remedy: "GET the Evidence of the certificate, or POST a challenge",
+        allowed: "GET, HEAD, POST")
 
     static let challengeType = Failure(
         status: 415, code: "wellknown.type", message: "a challenge is CBOR", stage: "request",
@@ -34,15 +31,11 @@ extension Failure {
         got: "a provided certificate, or one of a side without an Attester",
         remedy: "POST a challenge: Evidence over the connection needs nothing of the certificate")
 
-    static let challengeUnderWay: Failure = {
-        var failure = Failure(
-            status: 429, code: "wellknown.busy",
-            message: "a challenge of this connection is being answered", stage: "attestation",
-            field: "challenges under way", expected: "one at a time", got: "another",
-            remedy: "wait for the answer to the first")
-        failure.retryAfter = 1
-        return failure
-    }()
+    static let challengeUnderWay = Failure(
+        status: 429, code: "wellknown.busy",
+        message: "a challenge of this connection is being answered", stage: "attestation",
+        field: "challenges under way", expected: "one at a time", got: "another",
+        remedy: "wait for the answer to the first", retryAfter: 1)
 
     /// Why a challenge has no Evidence for an answer, as its caller hears it.
     ///
@@ -64,7 +57,7 @@ extension Failure {
             field: isPrivate ? "Evidence" : refusal.field,
             expected: isPrivate ? "a quote of this machine" : refusal.expected,
             got: isPrivate ? "none" : refusal.got,
-            remedy: isPrivate ? "retry later; the server's log says why" : refusal.remedy)
-        retryAfter = wait
+            remedy: isPrivate ? "retry later; the server's log says why" : refusal.remedy,
+            retryAfter: wait)
     }
 }
