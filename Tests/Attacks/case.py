@@ -6,7 +6,9 @@ import subprocess
 import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
-for place in (HERE.parent / "EndToEnd", HERE.parent / "Support"):
+for place in (
+    HERE.parent / "EndToEnd", HERE.parent / "Support", HERE.parent.parent / "Examples"
+):
     sys.path.insert(0, str(place))
 
 from backend import Backend, hello  # noqa: E402

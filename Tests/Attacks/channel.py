@@ -5,7 +5,9 @@ import ssl
 import threading
 
 import formulas
+import tls_exporter
 from formulas import CHALLENGE, CLIENT, EVIDENCE, SERVER
+from keylog import KeyLog
 
 ALPN = "ratel/1+http/1.1"
 
@@ -27,27 +29,27 @@ class Channel:
     @staticmethod
     def to(port, identity=None):
         """As a client of whoever listens there; it is Evidence that has to decide."""
-        log = formulas.KeyLog()
+        log = KeyLog()
         settings = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         settings.check_hostname, settings.verify_mode = False, ssl.CERT_NONE
         tls = wrap(settings, log, identity, socket.create_connection(("127.0.0.1", port), 20))
         return Channel(tls, CLIENT, log, identity.key if identity else None)
 
     @staticmethod
-    def of(plain, identity, caller=None):
+    def of(plain, identity, caller=None, protocol=ALPN):
         """As the server of an accepted connection; asks for the certificate of `caller`."""
-        log = formulas.KeyLog()
+        log = KeyLog()
         settings = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         if caller:
             # Python's module takes none that it cannot check, so it gets it as its own root.
             settings.verify_mode = ssl.CERT_REQUIRED
             settings.load_verify_locations(caller.certificate_file)
         plain.settimeout(20)
-        tls = wrap(settings, log, identity, plain, server_side=True)
+        tls = wrap(settings, log, identity, plain, protocol, server_side=True)
         return Channel(tls, SERVER, log, identity.key)
 
     def export(self, label, context):
-        return formulas.export(self.secret, label, context)
+        return tls_exporter.export(self.secret, label, context)
 
     def send(self, data):
         self.tls.sendall(data)
@@ -124,10 +126,10 @@ class Identity:
         self.key = formulas.leaf_key(certificate)
 
 
-def wrap(settings, log, identity, plain, **more):
+def wrap(settings, log, identity, plain, protocol=ALPN, **more):
     settings.minimum_version = ssl.TLSVersion.TLSv1_3
     settings.keylog_filename = log.path
-    settings.set_alpn_protocols([ALPN])
+    settings.set_alpn_protocols([protocol])
     if identity:
         settings.load_cert_chain(identity.certificate_file, identity.key_file)
     plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

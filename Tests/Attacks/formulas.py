@@ -5,9 +5,6 @@ the same TLS; without one they are the weaker protocol that an attack is to succ
 """
 
 import hashlib
-import hmac
-import os
-import re
 import struct
 
 from cryptography import x509
@@ -134,34 +131,6 @@ def verify(public, signature, text):
 def leaf_key(der):
     key = x509.load_der_x509_certificate(der).public_key()
     return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-
-
-# MARK: The exporter, RFC 8446 section 7.5, from the key log of one connection
-
-
-class KeyLog:
-    """In memory without a name: it holds the traffic's keys too."""
-
-    def __init__(self):
-        self.file = os.memfd_create("keylog")
-        self.path = f"/proc/self/fd/{self.file}"
-
-    def exporter_secret(self):
-        found = re.search(rb"^EXPORTER_SECRET \w+ (\w+)", os.pread(self.file, 65536, 0), re.M)
-        os.close(self.file)
-        return bytes.fromhex(found[1].decode())
-
-
-def export(secret, label, context):
-    name = f"sha{8 * len(secret)}"
-    first = expand(name, secret, label, hashlib.new(name).digest(), len(secret))
-    return expand(name, first, b"exporter", hashlib.new(name, context).digest(), 32)
-
-
-def expand(name, secret, label, context, size):
-    info = struct.pack(">HB", size, len(label) + 6) + b"tls13 " + label
-    info += bytes([len(context)]) + context
-    return hmac.digest(secret, info + b"\1", name)[:size]
 
 
 # MARK: Deterministic CBOR, as much of it as frames have

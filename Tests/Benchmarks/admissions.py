@@ -26,10 +26,10 @@ import sys
 
 import tools
 from machine import LOAD_CORE, PROXY_CORE, facts, pinned
-from slow_tpm import SlowTPM
 from subjects import make_certificate
 
-from harness import ANONYMOUS, Process, free_port, scratch, software_tpm
+from harness import ANONYMOUS, Process, free_port, scratch, software_tpm  # noqa: I001
+from slow_tpm import SlowTPM
 
 OUT = tools.ROOT / ".build" / "bench"
 SECONDS, WARM = 6, 3

@@ -11,6 +11,8 @@ import struct
 import threading
 import time
 
+from devices import exactly
+
 QUOTE = 0x158  # TPM2_CC_Quote, TPM 2.0 Library part 2, section 6.5.2
 
 
@@ -71,16 +73,6 @@ def message(channel):
     head = exactly(channel, 10)
     (length,) = struct.unpack_from(">I", head, 2)
     return head + exactly(channel, length - 10)
-
-
-def exactly(channel, count):
-    data = b""
-    while len(data) < count:
-        piece = channel.recv(count - len(data))
-        if not piece:
-            raise EOFError
-        data += piece
-    return data
 
 
 def copy(source, sink):

@@ -129,11 +129,10 @@ class Stack:
     """`connect` → attested channel → `serve` → `backend`, with a software TPM or simulated."""
 
     def __init__(
-        self, ratel, backend, simulated=None, serve=(), connect=(), directory=None, rate=None,
-        head="",
+        self, ratel, backend, simulated=None, serve=(), connect=(), directory=None, rate=None
     ):
-        """`rate` is how fast the clocks of both run; `head` goes before the policy's peers."""
-        self.ratel, self.rate, self.head, self.clock = ratel, rate, head, None
+        """`rate` is how fast the clocks of both run."""
+        self.ratel, self.rate, self.clock = ratel, rate, None
         self.stack = contextlib.ExitStack()
         self.directory = directory or self.stack.enter_context(scratch())
         self.backend = backend
@@ -171,7 +170,7 @@ class Stack:
         serve = Process("serve", command, self.directory, environment)
         self.serve = self.stack.enter_context(serve)
         self.serve.wait_for_port(self.serve_port)
-        self.connect_policy = self.write("connect.yaml", self.head + self.policy())
+        self.connect_policy = self.write("connect.yaml", self.policy())
         self.connect = self.stack.enter_context(self.helper("connect", self.port))
         self.connect.wait_for_port(self.port)
 

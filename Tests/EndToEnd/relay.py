@@ -18,7 +18,7 @@ class Relay:
         self.listener = socket.socket()
         self.listener.bind(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
-        self.listener.listen(64)
+        self.listener.listen(256)
         threading.Thread(target=self.accept, daemon=True).start()
 
     def __enter__(self):
@@ -44,9 +44,13 @@ class Relay:
                 end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             # From here on `cut` may close both.
             self.pairs.append((near, far))
-            for source, sink in ((near, far), (far, near)):
-                before = self.heard if source is near else lambda number: self.passes.wait(30)
-                threading.Thread(target=copy, args=(source, sink, before), daemon=True).start()
+            self.begin(near, far)
+
+    def begin(self, near, far):
+        """Passes on what a caller and its target say."""
+        for source, sink in ((near, far), (far, near)):
+            before = self.heard if source is near else lambda number: self.passes.wait(30)
+            threading.Thread(target=copy, args=(source, sink, before), daemon=True).start()
 
     def cut(self):
         """Ends every connection that stands."""

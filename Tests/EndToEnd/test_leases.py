@@ -1,5 +1,6 @@
 """Leases: who is known needs no quote, for as long as what is known holds, and not longer."""
 
+import contextlib
 import pathlib
 import subprocess
 import threading
@@ -175,59 +176,49 @@ def streaming(seconds):
     return handler
 
 
+@contextlib.contextmanager
+def restarted(stack, *more):
+    """Another `serve` in the place of the stack's."""
+    stack.serve.stop()
+    command = [
+        stack.ratel, "serve", "--listen", f"127.0.0.1:{stack.serve_port}", "--backend",
+        stack.backend, "--policy", stack.serve_policy, "--attester", "simulated", "--admin", "off",
+        *more,
+    ]
+    with Process("again", command, stack.directory) as again:
+        again.wait_for_port(stack.serve_port)
+        yield
+
+
 def test_a_server_that_restarts_is_looked_at_again(context):
     """Its binding key is another, so that the lease is of no use; the caller notices nothing."""
-    with scratch() as directory:
-        stack = Stack(
-            context.ratel, f"http://127.0.0.1:{context.backend.port}", simulated=True,
-            directory=directory,
-        )
-        with stack:
-            context.backend.handler = hello
-            with Through(stack) as way:
+    with Stack(context.ratel, f"http://127.0.0.1:{context.backend.port}", simulated=True) as stack:
+        context.backend.handler = hello
+        with Through(stack) as way:
+            way.ask()
+            with restarted(stack):
                 way.ask()
-                stack.serve.stop()
-                command = [
-                    context.ratel, "serve", "--listen", f"127.0.0.1:{stack.serve_port}",
-                    "--backend", stack.backend, "--policy", stack.serve_policy,
-                    "--attester", "simulated", "--admin", "off",
-                ]
-                with Process("again", command, directory) as again:
-                    again.wait_for_port(stack.serve_port)
-                    way.ask()
-                    assert way.count("ratel_leases_accepted_total") == 0
-                    assert way.count("ratel_admitted_total") >= 2
+                assert way.count("ratel_leases_accepted_total") == 0
+                assert way.count("ratel_admitted_total") >= 2
 
 
 def test_a_server_with_another_configuration_is_looked_at_again(context):
     """What it says of itself changed, and the policy has a word on that."""
-    with scratch() as directory:
-        stack = Stack(
-            context.ratel, f"http://127.0.0.1:{context.backend.port}", simulated=True,
-            directory=directory,
+    with Stack(context.ratel, f"http://127.0.0.1:{context.backend.port}", simulated=True) as stack:
+        context.backend.handler = hello
+        strict = stack.write(
+            "strict.yaml",
+            "version: 1\npeers:\n- name: simulated\n  simulated: true\n"
+            '  configuration: {access_log: ["off"]}\n',
         )
-        with stack:
-            context.backend.handler = hello
-            strict = stack.write(
-                "strict.yaml",
-                "version: 1\npeers:\n- name: simulated\n  simulated: true\n"
-                '  configuration: {access_log: ["off"]}\n',
-            )
-            with Through(stack, strict) as way:
-                way.ask()
-                stack.serve.stop()
-                command = [
-                    context.ratel, "serve", "--listen", f"127.0.0.1:{stack.serve_port}",
-                    "--backend", stack.backend, "--policy", stack.serve_policy,
-                    "--attester", "simulated", "--admin", "off", "--access-log", "metadata",
-                ]
-                with Process("talkative", command, directory) as again:
-                    again.wait_for_port(stack.serve_port)
-                    way.relay.cut()
-                    wait_until(
-                        lambda: b"configuration.value.refused" in get(way.port).body,
-                        10, "the refusal",
-                    )
+        with Through(stack, strict) as way:
+            way.ask()
+            with restarted(stack, "--access-log", "metadata"):
+                way.relay.cut()
+                wait_until(
+                    lambda: b"configuration.value.refused" in get(way.port).body,
+                    10, "the refusal",
+                )
 
 
 def test_a_client_attests_by_lease_too(context):

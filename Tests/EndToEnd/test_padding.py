@@ -12,7 +12,7 @@ import time
 from backend import CHUNKED
 from harness import ANONYMOUS, Process, free_port, scratch
 from wire import Answer, Client, TLSClient, ask, get, post
-from wiretap import APPLICATION, Relay, entropy, mutual_information, nearest_neighbour
+from wiretap import APPLICATION, Wiretap, entropy, mutual_information, nearest_neighbour
 
 BLOCK, TAG = 256, 16
 PROMPTS, REPLAYS, TOKENS = 8, 5, 30
@@ -87,7 +87,7 @@ def overheard(context, *words, event=EVENT):
     context.backend.handler = handler
     every = list(answers())
     gates.update((f"/{number}", queue.Queue()) for number in range(len(every)))
-    with serving(context, *words) as port, Relay(port) as relay, \
+    with serving(context, *words) as port, Wiretap(port) as relay, \
             concurrent.futures.ThreadPoolExecutor(len(every)) as pool:
         found = list(pool.map(lambda entry: stream(relay, *entry), (
             (number, lengths) for number, (_, lengths) in enumerate(every))))
@@ -148,7 +148,7 @@ def test_every_record_of_an_attested_connection_is_padded(context):
     stack = context.stack
     for words, is_padded in (((), True), (("--padding", "off"), False)):
         port = free_port()
-        with scratch() as folder, Relay(stack.serve_port) as relay:
+        with scratch() as folder, Wiretap(stack.serve_port) as relay:
             command = [context.ratel, "connect", f"127.0.0.1:{relay.port}", "--policy",
                        stack.connect_policy, "--listen", f"127.0.0.1:{port}", *words]
             with Process("connect", command, folder) as process:
@@ -204,7 +204,7 @@ def connecting(context, port):
 
 def test_tokens_of_a_tick_share_a_record(context):
     context.backend.handler = paced
-    with serving(context, "--padding", "tick") as port, Relay(port) as relay:
+    with serving(context, "--padding", "tick") as port, Wiretap(port) as relay:
         with TLSClient(relay.port) as client:
             tap = relay.of(client.socket)
             client.send(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
@@ -221,7 +221,7 @@ def test_tokens_of_a_tick_share_a_record(context):
 
 def test_streams_of_a_connection_share_the_record_of_a_tick(context):
     context.backend.handler = paced
-    with serving(context, "--padding", "tick") as port, Relay(port) as relay, \
+    with serving(context, "--padding", "tick") as port, Wiretap(port) as relay, \
             connecting(context, relay.port) as listen:
         get(listen)
         tap = relay.latest

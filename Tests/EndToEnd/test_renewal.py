@@ -189,10 +189,8 @@ def test_a_machine_that_changed_is_left(context):
     for word, is_cut in (("drain", False), ("close", True)):
         sent = []
         stack = Stack(
-            context.ratel, f"http://127.0.0.1:{context.backend.port}", simulated=False, rate=10,
-            head="",
+            context.ratel, f"http://127.0.0.1:{context.backend.port}", simulated=False, rate=10
         )
-        stack.head = ""
         init = stack.policy
         stack.policy = lambda: init().replace(
             "version: 1\n", f"version: 1\non_change: {word}\n"

@@ -3,7 +3,6 @@
 import contextlib
 import http.client
 import json
-import os
 import pathlib
 import re
 import secrets
@@ -13,6 +12,7 @@ import subprocess
 import sys
 
 from harness import ANONYMOUS, Process, free_port, scratch, software_tpm
+from keylog import KeyLog
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 EXAMPLES = ROOT / "Examples"
@@ -68,17 +68,15 @@ class Caller:
     """A TLS connection with its exporter secret, in a protocol of the test's choice."""
 
     def __init__(self, port, protocol="http/1.1", certificate=None):
-        log = os.memfd_create("keylog")
+        log = KeyLog()
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         context.set_alpn_protocols([protocol])
-        context.keylog_filename = f"/proc/self/fd/{log}"
+        context.keylog_filename = log.path
         if certificate:
             context.load_cert_chain(*certificate)
         self.tls = context.wrap_socket(socket.create_connection(("127.0.0.1", port), 30))
-        lines = os.pread(log, 65536, 0).decode()
-        os.close(log)
-        self.secret = bytes.fromhex(re.search(r"^EXPORTER_SECRET \w+ (\w+)", lines, re.M)[1])
+        self.secret = log.exporter_secret()
         self.leaf = x509.load_der_x509_certificate(self.tls.getpeercert(True))
         self.spki = self.leaf.public_key().public_bytes(
             Encoding.DER, PublicFormat.SubjectPublicKeyInfo)

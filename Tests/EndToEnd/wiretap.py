@@ -6,6 +6,8 @@ import math
 import socket
 import threading
 
+from relay import Relay
+
 APPLICATION = 23
 
 
@@ -16,45 +18,21 @@ class Tap:
         self.up, self.down = [], []
 
 
-class Relay:
+class Wiretap(Relay):
     """Passes TCP on to a port, record by record; a record is noted before it is passed on."""
 
     def __init__(self, port):
-        self.target = port
         self.taps, self.latest = {}, None
-        self.listener = socket.create_server(("127.0.0.1", 0), backlog=256)
-        self.port = self.listener.getsockname()[1]
-        self.live = []
-        threading.Thread(target=self.accept, daemon=True).start()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        with contextlib.suppress(OSError):
-            self.listener.shutdown(socket.SHUT_RDWR)
-        self.listener.close()
-        for channel in self.live:
-            with contextlib.suppress(OSError):
-                channel.shutdown(socket.SHUT_RDWR)
+        super().__init__(port)
 
     def of(self, channel):
         """What was noted of a caller's connection."""
         return self.taps[channel.getsockname()[1]]
 
-    def accept(self):
-        while True:
-            try:
-                caller, address = self.listener.accept()
-            except OSError:
-                return
-            server = socket.create_connection(("127.0.0.1", self.target))
-            for channel in (caller, server):
-                channel.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                self.live.append(channel)
-            tap = self.taps[address[1]] = self.latest = Tap()
-            for pair in ((caller, server, tap.up), (server, caller, tap.down)):
-                threading.Thread(target=pump, args=pair, daemon=True).start()
+    def begin(self, near, far):
+        tap = self.taps[near.getpeername()[1]] = self.latest = Tap()
+        for pair in ((near, far, tap.up), (far, near, tap.down)):
+            threading.Thread(target=pump, args=pair, daemon=True).start()
 
 
 def pump(source, target, noted):
