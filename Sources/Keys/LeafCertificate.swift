@@ -22,12 +22,13 @@ public enum LeafCertificate {
     /// A certificate for `key`, signed by itself with SHA-256, valid from five minutes before
     /// `now` (clocks differ) until `lifetime` seconds after it.
     ///
-    /// `commonName` is also the one DNS name in subjectAltName. The serial number is 127 random
-    /// bits, RFC 5280 section 4.1.2.2. `usages` go into extKeyUsage: TLS server and client unless
-    /// said.
+    /// `names` are the DNS names in subjectAltName: `commonName` alone unless said. The serial
+    /// number is 127 random bits, RFC 5280 section 4.1.2.2. `usages` go into extKeyUsage: TLS
+    /// server and client unless said.
     public static func make(
         key: PrivateKey,
         commonName: String,
+        names: [String]? = nil,
         now: Int64,
         lifetime: Int64,
         usages: [String] = ["1.3.6.1.5.5.7.3.1", "1.3.6.1.5.5.7.3.2"],
@@ -53,7 +54,7 @@ public enum LeafCertificate {
             ) == 1,
             unsafe X509_set_issuer_name(made, name) == 1
         else { throw failed }
-        for part in standard(key: key, commonName: commonName, usages: usages) + extensions {
+        for part in standard(key: key, names: names ?? [commonName], usages: usages) + extensions {
             guard unsafe add(part, to: made) else { throw failed }
         }
         guard unsafe X509_sign(made, key.handle, EVP_sha256()) > 0,
@@ -64,12 +65,12 @@ public enum LeafCertificate {
 
     private static func standard(
         key: PrivateKey,
-        commonName: String,
+        names: [String],
         usages: [String]
     ) -> [Extension] {
         // SHA-256 of the key, cut to 20 bytes: RFC 7093 section 2, method 1.
         let identifier = Array(Digest.sha256(key.spki)[..<20])
-        let names = DER.sequence([DER.tagged(0x82, Array(commonName.utf8))])
+        let alternatives = DER.sequence(names.map { DER.tagged(0x82, Array($0.utf8)) })
         return [
             // basicConstraints: not an authority. keyUsage: digitalSignature.
             Extension(identifier: "2.5.29.19", isCritical: true, content: DER.sequence([])),
@@ -79,7 +80,7 @@ public enum LeafCertificate {
                 content: DER.sequence(usages.map(DER.objectIdentifier))
             ),
             Extension(identifier: "2.5.29.14", content: DER.octetString(identifier)),
-            Extension(identifier: "2.5.29.17", content: names),
+            Extension(identifier: "2.5.29.17", content: alternatives),
         ]
     }
 

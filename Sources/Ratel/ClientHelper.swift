@@ -53,7 +53,7 @@ public enum ClientHelper {
                 target: target, log: log)
         }
         return try ServiceRuntime(
-            operation, logger: logger, admin: settings.admin, grace: settings.gateway.grace
+            operation, settings.gateway, logger: logger, admin: settings.admin
         ).run()
     }
 }

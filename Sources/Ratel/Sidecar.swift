@@ -44,7 +44,7 @@ public enum Sidecar {
                 target: UpstreamTarget(address: settings.upstream, security: .plain), log: log)
         }
         return try ServiceRuntime(
-            operation, logger: logger, admin: settings.admin, grace: settings.gateway.grace
+            operation, settings.gateway, logger: logger, admin: settings.admin
         ).run()
     }
 }

@@ -11,6 +11,14 @@ struct CommonOptions: ParsableArguments {
             valueName: "host:port"))
     var admin: String?
 
+    @Option(
+        name: .customLong("admin-drain"),
+        help: """
+            on: GET /drain there begins what SIGTERM begins, and is answered when the last stream \
+            has ended; for the preStop hook of a backend (default: off).
+            """)
+    var adminDrain: String?
+
     @Option(name: .customLong("log-format"), help: "text or json (default: text).")
     var logFormat: String?
 
@@ -68,6 +76,15 @@ struct CommonOptions: ParsableArguments {
     var grace: String?
 
     @Option(
+        name: .customLong("drain-delay"),
+        help: ArgumentHelp(
+            """
+            How long SIGTERM leaves the service as it is but for /readyz, so that load balancers \
+            look away first (default: 0s).
+            """, valueName: "duration"))
+    var drainDelay: String?
+
+    @Option(
         name: .customLong("connect-timeout"),
         help: ArgumentHelp("To connect to the upstream (default: 5s).", valueName: "duration"))
     var connectTimeout: String?
@@ -95,11 +112,12 @@ struct CommonOptions: ParsableArguments {
     /// The flags by the names that they also have in the environment and in files.
     var flags: [String: String?] {
         [
-            "config": config, "admin": admin, "log-format": logFormat, "log-level": logLevel,
+            "config": config, "admin": admin, "admin-drain": adminDrain,
+            "log-format": logFormat, "log-level": logLevel,
             "access-log": accessLog, "workers": workers, "buffers": buffers,
             "gather": gather, "padding": padding, "max-connections": maxConnections,
             "forwarded": forwarded,
-            "grace": grace,
+            "grace": grace, "drain-delay": drainDelay,
             "connect-timeout": connectTimeout, "first-byte-timeout": firstByteTimeout,
             "gap-timeout": gapTimeout, "idle-timeout": idleTimeout,
         ]

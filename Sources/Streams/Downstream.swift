@@ -18,6 +18,8 @@ public final class Downstream: Link {
         get { trouble?.refusal }
         set { inTrouble.refusal = newValue }
     }
+    /// Whether a drain of the listener waits for this.
+    var isAwaited = false
     /// What the service knows of the admitted peer, for its handlers and logs.
     public var peer: AnyObject?
 
@@ -119,6 +121,7 @@ public final class Downstream: Link {
     }
 
     public override func didOpen() {
+        if refusal == nil, let failure = listener.refusal { refusal = failure }
         // A refused caller has no more time than one that says nothing.
         if refusal == nil {
             opening?.close()
@@ -214,10 +217,17 @@ public final class Downstream: Link {
         endAfterGoAway(.refused(failure))
     }
 
+    /// Whether requests may have begun.
+    var isOpen: Bool { conversation != nil || multiplexed != nil }
+
+    /// Whether it opened only to hear that the listener drains.
+    var isTurnedAway: Bool { listener.refusal != nil && refusal != nil }
+
     func drain() {
         if let multiplexed { return multiplexed.drain() }
-        guard let conversation else { return end(nil) }
-        conversation.drain()
+        if let conversation { return conversation.drain() }
+        // What is still opening can be told, where the listener says something.
+        if listener.refusal == nil { end(nil) }
     }
 
     func abort() {

@@ -59,6 +59,7 @@ final class HTTP2Connection: HTTP2Carrier {
         if wasIdle { watch() }
         stream.begin(
             text, handler: isTooLarge ? RefusingHandler(.largeHead(limits)) : makeHandler())
+        if downstream.isTurnedAway { drain() }
     }
 
     override func didReceiveEnd(stream id: Int32, trailers: [UInt8]) {

@@ -28,8 +28,9 @@ public protocol Acceptor: AnyObject {
     var address: Address { get }
     /// Connections that may stand at once; past them new ones are closed.
     var maximumConnections: Int { get set }
-    /// Accepts no more; each connection ends in its own time, then `done` is called.
-    func drain(then done: @escaping () -> Void)
+    /// Each connection ends in its own time, then `done` is called. New ones are accepted and hear
+    /// `refusal`, where they can be told; with nil none is accepted.
+    func drain(refusing refusal: Failure?, then done: @escaping () -> Void)
     /// Each connection of now ends in its own time; accepting goes on.
     func drainConnections()
     /// Ends every admission: no request begins on a connection that stands, and with a failure it
@@ -44,7 +45,11 @@ public final class StreamListener: Listener, Acceptor {
     let service: any StreamService
     public var maximumConnections: Int
     private var connections: [ObjectIdentifier: Downstream] = [:]
-    /// Called when draining and the last connection is gone.
+    /// What connections hear that open while this drains.
+    private(set) var refusal: Failure?
+    /// Connections that a drain waits for: those that were open when it began.
+    private var awaited = 0
+    /// Called when draining and the last of them is gone.
     private var onEmpty: (() -> Void)?
 
     /// Listens at `address`; past `maximumConnections` new ones are closed at once.
@@ -75,16 +80,24 @@ public final class StreamListener: Listener, Acceptor {
     func forget(_ connection: Downstream) {
         guard connections.removeValue(forKey: ObjectIdentifier(connection)) != nil else { return }
         service.metrics.openConnections.add(-1)
-        if connections.isEmpty, let onEmpty {
+        guard connection.isAwaited else { return }
+        awaited -= 1
+        if awaited == 0, let onEmpty {
             self.onEmpty = nil
             onEmpty()
         }
     }
 
-    /// Accepts no more; each connection ends after its present exchange, then `done` is called.
-    public func drain(then done: @escaping () -> Void) {
-        close()
-        guard !connections.isEmpty else { return done() }
+    /// Each connection ends after its present exchange, then `done` is called; those that open
+    /// later are answered with `refusal` until this stops.
+    public func drain(refusing refusal: Failure?, then done: @escaping () -> Void) {
+        self.refusal = refusal
+        if refusal == nil { close() }
+        for connection in connections.values where refusal == nil || connection.isOpen {
+            connection.isAwaited = true
+            awaited += 1
+        }
+        guard awaited > 0 else { return done() }
         onEmpty = done
         drainConnections()
     }

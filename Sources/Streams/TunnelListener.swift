@@ -94,8 +94,9 @@ public final class TunnelListener: Listener, Acceptor {
         }
     }
 
-    /// Accepts no more; what stands ends when its ends do, then `done` is called.
-    public func drain(then done: @escaping () -> Void) {
+    /// Accepts no more, since nothing can be said in a tunnel; what stands ends when its ends do,
+    /// then `done` is called.
+    public func drain(refusing refusal: Failure?, then done: @escaping () -> Void) {
         close()
         guard !tunnels.isEmpty else { return done() }
         onEmpty = done

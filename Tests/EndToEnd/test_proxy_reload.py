@@ -200,7 +200,8 @@ def test_a_drain_finishes_streams_and_tunnels(context):
         with proxy(context, document, workers=2) as running:
             streams = [Stream(port_of(front)), Stream(port_of(tunnel))]
             running.process.child.send_signal(signal.SIGTERM)
-            wait_until(lambda: not listening(port_of(front)), 5, "no longer listening")
+            wait_until(lambda: get(port_of(front)).status == 503, 5, "a refusal")
+            assert not listening(port_of(tunnel))
             bodies = [stream.join() for stream in streams]
             for stream in streams:
                 stream.client.close()

@@ -5,8 +5,8 @@ import threading
 import time
 
 from backend import CHUNKED
-from harness import Stack, listening, wait_until
-from wire import Client
+from harness import Stack, wait_until
+from wire import Client, get
 
 
 def streaming(events, period):
@@ -41,10 +41,10 @@ def test_a_drain_finishes_the_stream(context):
     for name in ("serve", "connect"):
         with fresh(context) as stack:
             replies, process = [], getattr(stack, name)
-            port = stack.serve_port if name == "serve" else stack.port
             thread = begin(stack, replies)
             process.child.send_signal(signal.SIGTERM)
-            wait_until(lambda: not listening(port), 2, f"{name} no longer listening")
+            wait_until(lambda: "draining" in process.text(), 2, f"{name} to drain")
+            assert get(stack.port).status == 503
             thread.join(10)
             assert replies and replies[0].complete, f"{name}: the stream was cut"
             assert replies[0].body.endswith(b"data: 74\n\n")

@@ -2,16 +2,25 @@ public import HTTP
 internal import Loop
 public import Streams
 
-/// What operators and Kubernetes ask on loopback: `/healthz`, `/readyz`, `/metrics`.
+/// What operators and Kubernetes ask: `/healthz`, `/readyz`, `/metrics`, and `/drain` where it is
+/// allowed.
 public final class AdminService: StreamService {
-    public let budgets = Budgets()
+    public private(set) var budgets = Budgets()
     public let limits = HTTPLimits()
     public let metrics = StreamMetrics(LoopTraffic())
     private let status: any StatusSource
+    private var drain: ((LocalReply) -> Void)?
 
     /// Serves what `status` says.
     public init(status: any StatusSource) {
         self.status = status
+    }
+
+    /// Has `GET /drain` call `drain`, which answers it within so many milliseconds.
+    func drains(within milliseconds: UInt64, _ drain: @escaping (LocalReply) -> Void) {
+        self.drain = drain
+        // A moment more, so that it has its answer and is not cut.
+        budgets.handshake = max(budgets.handshake, milliseconds + 5_000)
     }
 
     public func begin(_ connection: Downstream) {
@@ -19,7 +28,7 @@ public final class AdminService: StreamService {
     }
 
     public func makeHandler(for connection: Downstream) -> any RequestHandler {
-        AdminHandler(status: status)
+        AdminHandler(status: status, drain: drain)
     }
 
     public func ended(_ connection: Downstream, _ error: LinkError?) {}
@@ -44,9 +53,11 @@ extension StatusSource {
 
 private final class AdminHandler: RequestHandler {
     private let status: any StatusSource
+    private let drain: ((LocalReply) -> Void)?
 
-    init(status: any StatusSource) {
+    init(status: any StatusSource, drain: ((LocalReply) -> Void)?) {
         self.status = status
+        self.drain = drain
     }
 
     func handle(_ head: RequestHead) -> Disposition {
@@ -68,6 +79,8 @@ private final class AdminHandler: RequestHandler {
             return .answer(
                 status: 200, contentType: "text/plain; version=0.0.4; charset=utf-8",
                 body: Array(status.exposition.utf8))
+        case "/drain" where drain != nil && head.method == "GET":
+            return .collect(within: 0)
         case "/status" where status.report != nil:
             return text(200, status.report ?? "")
         default:
@@ -77,6 +90,8 @@ private final class AdminHandler: RequestHandler {
                     stage: "request", expected: "/healthz, /readyz or /metrics", got: head.path))
         }
     }
+
+    func answer(_ body: [UInt8], with reply: LocalReply) { drain?(reply) }
 
     func finished(_ summary: ExchangeSummary) {}
 

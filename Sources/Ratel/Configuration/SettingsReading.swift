@@ -33,6 +33,7 @@ extension GatewaySettings {
         }
         if let text = source["gather"] { gather = try SettingValue.gather(text) }
         try read("grace", source, &grace)
+        try read("drain-delay", source, &drainDelay)
         try read("connect-timeout", source, &budgets.connect)
         try read("first-byte-timeout", source, &budgets.firstByte)
         try read("gap-timeout", source, &budgets.gap)
@@ -91,10 +92,14 @@ extension ProvidedIdentity {
     }
 }
 
-extension ConfigurationSource {
-    /// The admin listener's address; `off` is none.
-    func admin(default fallback: String) throws(ConfigurationError) -> Address? {
-        let text = self["admin"] ?? fallback
-        return text == "off" ? nil : try SettingValue.address(text, setting: "admin")
+extension AdminSettings {
+    init(_ source: ConfigurationSource, default fallback: String) throws(ConfigurationError) {
+        let text = source["admin"] ?? fallback
+        address = text == "off" ? nil : try SettingValue.address(text, setting: "admin")
+        guard let word = source["admin-drain"] else { return }
+        guard word == "on" || word == "off" else {
+            throw ConfigurationError("--admin-drain: expected on or off, got \(word)")
+        }
+        drains = word == "on"
     }
 }

@@ -76,13 +76,14 @@ public final class Gateway: Sendable {
         sites.withLock { $0.append(site) }
     }
 
-    /// Accepts no more; `done` is called, on any thread, when the last connection has ended.
-    public func drain(then done: @escaping @Sendable () -> Void) {
+    /// Begins no request any more; `done` is called, on any thread, when the last of those that
+    /// were begun has ended. New connections hear `refusal` until `stop`; nil accepts none.
+    public func drain(refusing refusal: Failure?, then done: @escaping @Sendable () -> Void) {
         let all = sites.withLock { $0 }
         let remaining = Locked(all.count)
         for site in all {
             site.mailbox.post {
-                site.acceptor.value.drain {
+                site.acceptor.value.drain(refusing: refusal) {
                     let isLast = remaining.withLock { count in
                         count -= 1
                         return count == 0

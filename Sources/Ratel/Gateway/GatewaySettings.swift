@@ -28,6 +28,9 @@ public struct GatewaySettings: Sendable {
     public var padding = Padding.records
     /// How long a drain waits for streams to end, in milliseconds.
     public var grace: UInt64 = 30_000
+    /// How long connections are still taken once readiness is false, in milliseconds: load
+    /// balancers hear of it with a delay.
+    public var drainDelay: UInt64 = 0
 
     /// The defaults, listening at `listen`.
     public init(listen: Address) {

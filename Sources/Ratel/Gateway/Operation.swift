@@ -18,7 +18,8 @@ protocol Operation: AnyObject {
     /// Has no request begin on a connection that was admitted before; with a failure, what is under
     /// way ends in it.
     func expireAdmissions(cutting failure: Failure?)
-    /// Accepts no more; `done` is called, on any thread, when the last stream has ended.
+    /// Answers requests that come from now on with `Failure.draining`; `done` is called, on any
+    /// thread, when the last stream has ended. Goes on refusing until `stop`.
     func drain(then done: @escaping @Sendable () -> Void)
     /// Gives up what runs on the main loop.
     func close()

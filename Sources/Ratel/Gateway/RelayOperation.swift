@@ -87,7 +87,9 @@ final class RelayOperation: Operation {
         certificateWatch?.check(isAsked: isAsked)
     }
 
-    func drain(then done: @escaping @Sendable () -> Void) { gateway.drain(then: done) }
+    func drain(then done: @escaping @Sendable () -> Void) {
+        gateway.drain(refusing: .draining, then: done)
+    }
 
     func close() {
         probe?.close()

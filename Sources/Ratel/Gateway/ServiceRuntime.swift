@@ -7,27 +7,33 @@ internal import Streams
 
 /// Runs one operation until it is told to stop: admin listener, readiness, rotation, signals.
 ///
-/// SIGTERM and SIGINT drain: no new connections, streams end in their own time up to the grace
-/// period. A second one ends at once.
+/// How it ends is `ServiceEnd`'s.
 final class ServiceRuntime {
     private let operation: any Operation
     private let logger: Logger
-    private let admin: Address?
-    private let grace: UInt64
+    private let settings: GatewaySettings
+    private let admin: AdminSettings
     /// The disk is not for event loops.
     private let housekeeping = JobThread(capacity: 8)
     private let loop = EventLoop(bufferCount: 64)
     private var timers: [LoopTimer] = []
     private var watchers: [SignalWatcher] = []
     private var adminListener: StreamListener?
-    private var isDraining = false
     private var exitStatus: Int32 = 0
+    private lazy var ending = ServiceEnd(of: operation, settings, logger: logger, on: loop) {
+        [unowned self] status in
+        self.exitStatus = status
+        self.end()
+    }
 
-    init(_ operation: any Operation, logger: Logger, admin: Address?, grace: UInt64) {
+    init(
+        _ operation: any Operation, _ settings: GatewaySettings, logger: Logger,
+        admin: AdminSettings
+    ) {
         self.operation = operation
+        self.settings = settings
         self.logger = logger
         self.admin = admin
-        self.grace = grace
     }
 
     /// Serves until the end; answers the exit status. Throws when an address cannot be had.
@@ -54,10 +60,16 @@ final class ServiceRuntime {
     }
 
     private func startAdmin() throws(ConfigurationError) {
-        guard let admin else { return }
+        guard let address = admin.address else { return }
+        let service = AdminService(status: operation.status)
+        if admin.drains {
+            service.drains(within: ServiceEnd.longest(settings)) { [unowned self] in
+                self.ending.didReceiveRequest($0)
+            }
+        }
         do {
             let listener = try StreamListener(
-                on: loop, address: admin, service: AdminService(status: operation.status),
+                on: loop, address: address, service: service,
                 // An operator, a scraper and two probes, with room for a person's mistakes.
                 maximumConnections: 32)
             adminListener = listener
@@ -65,14 +77,15 @@ final class ServiceRuntime {
         } catch {
             operation.close()
             operation.stop()
-            throw ConfigurationError("cannot listen at --admin \(admin): \(error)")
+            throw ConfigurationError("cannot listen at --admin \(address): \(error)")
         }
     }
 
     private func watchSignals() {
         for signal in [System.terminate, System.interrupt] {
             watchers.append(
-                SignalWatcher(signal, on: loop) { [unowned self] in self.didReceiveSignal() })
+                SignalWatcher(signal, on: loop) { [unowned self] in self.ending.didReceiveSignal() }
+            )
         }
         watchers.append(
             SignalWatcher(System.hangUp, on: loop) { [unowned self] in
@@ -103,35 +116,8 @@ final class ServiceRuntime {
         }
     }
 
-    private func didReceiveSignal() {
-        guard !isDraining else {
-            logger.warning("second signal: ending at once")
-            exitStatus = 1
-            return end()
-        }
-        isDraining = true
-        operation.status.setDraining()
-        logger.notice("draining", metadata: ["grace_ms": "\(grace)"])
-        let bound = LoopBound(self)
-        let mailbox = loop.mailbox
-        operation.drain {
-            mailbox.post { bound.value.didDrain() }
-        }
-        let timer = LoopTimer(on: loop) { [unowned self] in
-            self.logger.warning("grace period is over: closing what is left")
-            self.exitStatus = 1
-            self.end()
-        }
-        timer.start(after: grace)
-        timers.append(timer)
-    }
-
-    private func didDrain() {
-        logger.notice("drained")
-        end()
-    }
-
     private func end() {
+        ending.close()
         for timer in timers { timer.close() }
         timers = []
         for watcher in watchers { watcher.close() }

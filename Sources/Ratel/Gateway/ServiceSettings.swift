@@ -12,8 +12,8 @@ public struct ServiceSettings: Sendable {
     public var attester: AttesterSettings
     /// A certificate of a public CA or SPIFFE, in place of the self-signed one.
     public var identity: ProvidedIdentity?
-    /// Health, readiness, metrics; nil for none.
-    public var admin: Address?
+    /// Health, readiness, metrics.
+    public var admin: AdminSettings
     /// Where collateral comes from.
     public var collateral: CollateralSettings
     /// Logs.
@@ -54,7 +54,7 @@ public struct ServiceSettings: Sendable {
         policy = PolicySource(path: try source.required("policy"))
         self.attester = try AttesterSettings(source, default: attester)
         identity = try ProvidedIdentity.read(source)
-        self.admin = try source.admin(default: admin)
+        self.admin = try AdminSettings(source, default: admin)
         collateral = try CollateralSettings(source)
         logging = try LoggingSettings(source)
     }

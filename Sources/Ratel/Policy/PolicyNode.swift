@@ -7,12 +7,12 @@ internal import Yams
 struct PolicyNode {
     /// What kind of file it is: the first part of its refusals' codes.
     enum Document: String {
-        case policy, proxy
+        case policy, proxy, template
 
         var remedy: String {
             switch self {
             case .policy: "correct the policy"
-            case .proxy: "correct the file"
+            case .proxy, .template: "correct the file"
             }
         }
     }
@@ -189,6 +189,23 @@ struct PolicyNode {
             }
         }
         return .string(scalar.string)
+    }
+
+    /// Everything here and below as JSON. Errors: a key twice, an alias.
+    func tree() throws(Refusal) -> JSONValue {
+        switch node {
+        case .mapping:
+            var members: [JSONValue.Member] = []
+            for (name, value) in try entries() {
+                members.append(JSONValue.Member(name, try value.tree()))
+            }
+            return .object(members)
+        case .sequence:
+            var values: [JSONValue] = []
+            for item in try items() { values.append(try item.tree()) }
+            return .array(values)
+        case .scalar, .alias: return try json()
+        }
     }
 
     func wrongType(_ expected: String) -> Refusal {

@@ -9,8 +9,8 @@ struct ProcessSection {
 
     /// The names in the file; underscores stand where flags have hyphens.
     static let names = [
-        "admin", "workers", "buffers", "gather", "grace", "log_format", "log_level", "access_log",
-        "attestation", "collateral",
+        "admin", "admin_drain", "workers", "buffers", "gather", "grace", "drain_delay",
+        "log_format", "log_level", "access_log", "attestation", "collateral",
     ]
     private static let attestation = [
         "attester", "tcti", "pcrs", "endorsements", "tsm_reports", "tdx_guest",
@@ -64,7 +64,7 @@ struct ProcessSection {
 struct ProxySettings {
     /// Workers, buffers and grace; the address in it is nobody's.
     let gateway: GatewaySettings
-    let admin: Address?
+    let admin: AdminSettings
     let logging: LoggingSettings
     let attester: AttesterSettings
     let collateral: CollateralSettings
@@ -72,7 +72,7 @@ struct ProxySettings {
     init(_ source: ConfigurationSource) throws(ConfigurationError) {
         gateway = try GatewaySettings(
             source, listen: "127.0.0.1:0", workers: Worker.processors)
-        admin = try source.admin(default: "127.0.0.1:9090")
+        admin = try AdminSettings(source, default: "127.0.0.1:9090")
         logging = try LoggingSettings(source)
         attester = try AttesterSettings(source, default: .auto)
         collateral = try CollateralSettings(source)

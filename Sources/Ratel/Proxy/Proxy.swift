@@ -9,8 +9,8 @@ public enum Proxy {
         let settings = try ProxySettings(ConfigurationSource(configuration.process))
         let log = ProxyLog(settings.logging)
         return try ServiceRuntime(
-            try ProxyOperation(configuration, settings, log: log), logger: log.logger,
-            admin: settings.admin, grace: settings.gateway.grace
+            try ProxyOperation(configuration, settings, log: log), settings.gateway,
+            logger: log.logger, admin: settings.admin
         ).run()
     }
 

@@ -254,7 +254,7 @@ final class ProxyOperation: Operation, Sendable {
             $0.plan = plan
             $0.gateways = gateways
         }
-        for (key, gateway) in present where gateways[key] == nil { leave(gateway) }
+        for (key, gateway) in present where gateways[key] == nil { leave(gateway, refusing: nil) }
         for (key, gateway) in present {
             if let listener = plan.listeners[key] {
                 gateway.limit(to: listener.settings.maximumConnections)
@@ -271,13 +271,14 @@ final class ProxyOperation: Operation, Sendable {
         }
     }
 
-    private func leave(_ gateway: Gateway) {
+    private func leave(_ gateway: Gateway, refusing refusal: Failure?) {
         let key = ObjectIdentifier(gateway)
         state.withLock { $0.leaving[key] = gateway }
         log.logger.notice("listener leaves", metadata: ["address": "\(gateway.address)"])
-        gateway.drain { [state, log] in
+        gateway.drain(refusing: refusal) { [state, log] in
             log.logger.notice("listener left", metadata: ["address": "\(gateway.address)"])
-            gateway.stop()
+            // In the end all go on refusing until the last is empty.
+            if refusal == nil { gateway.stop() }
             let onEmpty = state.withLock { state in
                 state.leaving[key] = nil
                 return state.leaving.isEmpty ? state.onEmpty : nil
@@ -295,7 +296,7 @@ final class ProxyOperation: Operation, Sendable {
             state.onEmpty = done
             return Array(state.gateways.values)
         }
-        for gateway in gateways { leave(gateway) }
+        for gateway in gateways { leave(gateway, refusing: .draining) }
     }
 
     func close() {

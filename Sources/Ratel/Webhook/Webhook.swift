@@ -1,0 +1,93 @@
+internal import Logging
+internal import Loop
+internal import Streams
+
+/// `ratel webhook`: adds the sidecar to pods that ask for it, as Kubernetes creates them.
+public enum Webhook {
+    /// Serves until it is told to stop; answers the exit status.
+    public static func run(_ source: ConfigurationSource) throws(ConfigurationError) -> Int32 {
+        let settings = try WebhookSettings(source)
+        let logger = settings.logging.logger("webhook")
+        let trust = try WebhookTrust(
+            settings.api, configuration: settings.configuration, name: settings.dnsName,
+            lifetime: settings.certificateLife, logger: logger)
+        let webhook = try WebhookState(
+            path: settings.template, trust: trust,
+            log: ChannelLog(logger: logger, accessLog: .off))
+        return try ServiceRuntime(
+            WebhookOperation(settings.gateway, webhook: webhook), settings.gateway,
+            logger: logger, admin: settings.admin
+        ).run()
+    }
+}
+
+/// What `ratel webhook` is told.
+struct WebhookSettings {
+    let gateway: GatewaySettings
+    let admin: AdminSettings
+    let logging: LoggingSettings
+    /// The file of the sidecar's template.
+    let template: String
+    /// The name that the API server calls, `SERVICE.NAMESPACE.svc`.
+    let dnsName: String
+    /// The MutatingWebhookConfiguration.
+    let configuration: String
+    let api: KubernetesAPI
+    /// Seconds.
+    let certificateLife: Int64
+
+    init(_ source: ConfigurationSource) throws(ConfigurationError) {
+        // One worker answers some thousand questions a second; a cluster asks tens.
+        gateway = try GatewaySettings(source, listen: "0.0.0.0:9443", workers: 1)
+        admin = try AdminSettings(source, default: "127.0.0.1:9090")
+        logging = try LoggingSettings(source)
+        template = try source.required("template")
+        dnsName = try WebhookSettings.name(source, "dns-name")
+        configuration = try WebhookSettings.name(source, "configuration")
+        api = KubernetesAPI(
+            base: try WebhookSettings.server(source),
+            authorities: source["api-ca"] ?? KubernetesAPI.account + "/ca.crt",
+            token: source["api-token"] ?? KubernetesAPI.account + "/token")
+        let life = try SettingValue.duration(
+            source["certificate-life"] ?? "24h", setting: "certificate-life")
+        // Below, no look at the configuration fits before a renewal; above, a stolen key is
+        // of use for longer than anybody needs.
+        guard (10_000...30 * 24 * 3_600_000).contains(life) else {
+            throw ConfigurationError(
+                "--certificate-life: expected 10s to 720h, got \(source["certificate-life"] ?? "")")
+        }
+        certificateLife = Int64(life / 1_000)
+    }
+
+    // Both go into places where other characters would mean something else.
+    private static func name(
+        _ source: ConfigurationSource, _ setting: String
+    ) throws(ConfigurationError) -> String {
+        let name = try source.required(setting)
+        guard KubernetesName.isSubdomain(name) else {
+            throw ConfigurationError(
+                "--\(setting): expected lower-case letters, digits, `-` and `.`, got \(name)")
+        }
+        return name
+    }
+
+    /// The server that is told, or the one of the cluster that this runs in.
+    private static func server(
+        _ source: ConfigurationSource
+    ) throws(ConfigurationError) -> WebAddress {
+        var text = source["api"]
+        if text == nil, let host = System.environment("KUBERNETES_SERVICE_HOST"),
+            let port = System.environment("KUBERNETES_SERVICE_PORT")
+        {
+            text = "https://" + (host.contains(":") ? "[\(host)]" : host) + ":\(port)"
+        }
+        guard let text else {
+            throw ConfigurationError(
+                "--api is missing, and this is not a pod: KUBERNETES_SERVICE_HOST is not set")
+        }
+        guard let address = WebAddress(text), address.isSecure else {
+            throw ConfigurationError("--api: expected https://HOST[:PORT], got \(text)")
+        }
+        return address
+    }
+}

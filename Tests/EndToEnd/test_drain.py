@@ -1,0 +1,220 @@
+"""How a service ends: readiness, then new requests, then streams, then the process; and for whom it
+is asked by `GET /drain`."""
+
+import json
+import pathlib
+import signal
+import subprocess
+import threading
+import time
+
+from backend import CHUNKED, answer
+from harness import ANONYMOUS, Process, Stack, free_port, listening, scratch, wait_until
+from wire import Client, TLSClient, get
+
+STREAMS = 200
+
+
+def held(release, began):
+    """Streams that go on until `release` is set, and short answers for the path /short."""
+    def handler(connection):
+        while True:
+            request = connection.request()
+            if request.target == "/short":
+                connection.send(answer(b"short"))
+                continue
+            connection.send(CHUNKED)
+            connection.chunk(b"data: first\n\n")
+            began.append(connection)
+            while not release.wait(0.2):
+                connection.chunk(b"data: more\n\n")
+            connection.chunk(b"data: [DONE]\n\n")
+            connection.send(b"0\r\n\r\n")
+            return
+
+    return handler
+
+
+def streams(port, count, replies):
+    """So many callers, each with its answer read in the background."""
+    def read(client):
+        with client:
+            replies.append(client.answer())
+
+    threads = []
+    for _ in range(count):
+        client = Client(port, timeout=60)
+        client.send(b"GET /long HTTP/1.1\r\nHost: h\r\n\r\n")
+        threads.append(threading.Thread(target=read, args=(client,)))
+        threads[-1].start()
+    return threads
+
+
+def readiness(port):
+    return get(port, "/readyz")
+
+
+def code(reply):
+    return json.loads(reply.body)["error"]["code"]
+
+
+def assert_draining(reply):
+    assert reply.status == 503, (reply.status, reply.body)
+    assert code(reply) == "draining" and reply.field("retry-after") == "1", reply.body
+
+
+def assert_whole(replies, count):
+    assert len(replies) == count, len(replies)
+    for reply in replies:
+        assert reply.status == 200 and reply.complete and reply.body.endswith(b"[DONE]\n\n")
+
+
+def test_200_streams_outlive_a_signal_and_new_requests_are_told_to_retry(context):
+    release, began, replies = threading.Event(), [], []
+    context.backend.handler = held(release, began)
+    options = ["--drain-delay", "1500ms", "--grace", "60s"]
+    with Stack(context.ratel, f"http://127.0.0.1:{context.backend.port}", serve=options) as stack:
+        threads = streams(stack.port, STREAMS, replies)
+        wait_until(lambda: len(began) == STREAMS, 30, f"{STREAMS} streams")
+        assert readiness(stack.admin_port).status == 200
+        stack.serve.child.send_signal(signal.SIGTERM)
+        wait_until(lambda: readiness(stack.admin_port).status == 503, 1, "readiness to be false")
+        assert b"listening: draining" in readiness(stack.admin_port).body
+        # First nothing else changes: who has not heard of it yet is served.
+        assert get(stack.port, "/short").body == b"short"
+        wait_until(lambda: get(stack.port, "/short").status == 503, 5, "the first refusal")
+        for _ in range(3):
+            assert_draining(get(stack.port, "/short"))
+        assert stack.serve.running() and not replies
+        release.set()
+        for thread in threads:
+            thread.join(30)
+        assert_whole(replies, STREAMS)
+        wait_until(lambda: not stack.serve.running(), 5, "the end")
+        assert stack.serve.child.returncode == 0
+        assert not listening(stack.serve_port)
+
+
+def over_tls(port, *options):
+    """What curl sees; its status and the body."""
+    found = subprocess.run(
+        ["curl", "-sk", "--max-time", "10", "-w", "\n%{http_code} %{http_version}", *options,
+         f"https://127.0.0.1:{port}/short"], capture_output=True, text=True)
+    body, _, last = found.stdout.rpartition("\n")
+    return body, *last.split()
+
+
+def test_ordinary_callers_are_told_to_retry_over_both_versions(context):
+    release, began, replies = threading.Event(), [], []
+    context.backend.handler = held(release, began)
+    with scratch() as directory:
+        policy = pathlib.Path(directory) / "anonymous.yaml"
+        policy.write_text(ANONYMOUS)
+        port = free_port()
+        command = [context.ratel, "serve", "--listen", f"127.0.0.1:{port}", "--admin", "off",
+                   "--backend", f"http://127.0.0.1:{context.backend.port}", "--policy", policy,
+                   "--attester", "none", "--workers", "2"]
+        with Process("serve", command, directory) as serve:
+            serve.wait_for_port(port)
+            client = TLSClient(port)
+            client.send(b"GET /long HTTP/1.1\r\nHost: h\r\n\r\n")
+            thread = threading.Thread(target=lambda: replies.append(client.answer()))
+            thread.start()
+            wait_until(lambda: began, 10, "the stream")
+            assert over_tls(port, "--http2")[1:] == ("200", "2")
+            serve.child.send_signal(signal.SIGTERM)
+            wait_until(lambda: "draining" in serve.text(), 5, "the drain")
+            for version, name in (("--http1.1", "1.1"), ("--http2", "2")):
+                for _ in range(5):
+                    body, status, spoken = over_tls(port, version)
+                    assert (status, spoken) == ("503", name), (status, spoken, body)
+                    assert json.loads(body)["error"]["code"] == "draining"
+            # What is open and says nothing does not hold the drain up.
+            idle = Client(port, timeout=30)
+            release.set()
+            thread.join(20)
+            assert_whole(replies, 1)
+            wait_until(lambda: not serve.running(), 5, "the end")
+            assert serve.child.returncode == 0
+            idle.close()
+            client.close()
+
+
+def ask_drain(port, replies):
+    thread = threading.Thread(target=lambda: replies.append(get(port, "/drain")))
+    thread.start()
+    return thread
+
+
+def test_a_request_drains_and_is_answered_when_the_streams_have_ended(context):
+    release, began, replies, drained = threading.Event(), [], [], []
+    context.backend.handler = held(release, began)
+    options = ["--admin-drain", "on", "--grace", "60s"]
+    with Stack(context.ratel, f"http://127.0.0.1:{context.backend.port}", serve=options) as stack:
+        threads = streams(stack.port, 5, replies)
+        wait_until(lambda: len(began) == 5, 20, "5 streams")
+        asking = ask_drain(stack.admin_port, drained)
+        wait_until(lambda: readiness(stack.admin_port).status == 503, 5, "readiness to be false")
+        assert_draining(get(stack.port, "/short"))
+        time.sleep(0.5)
+        assert not drained
+        release.set()
+        for thread in threads + [asking]:
+            thread.join(20)
+        assert_whole(replies, 5)
+        assert drained[0].status == 200 and drained[0].body == b"drained\n"
+        # It is not the end: that is the signal's, which finds nothing left to do.
+        assert stack.serve.running()
+        assert get(stack.admin_port, "/drain").status == 200
+        assert_draining(get(stack.port, "/short"))
+        stack.serve.child.send_signal(signal.SIGTERM)
+        wait_until(lambda: not stack.serve.running(), 2, "the end")
+        assert stack.serve.child.returncode == 0
+
+
+def test_a_signal_during_a_requested_drain_ends_with_it(context):
+    release, began, replies, drained = threading.Event(), [], [], []
+    context.backend.handler = held(release, began)
+    options = ["--admin-drain", "on", "--grace", "60s"]
+    with Stack(context.ratel, f"http://127.0.0.1:{context.backend.port}", serve=options) as stack:
+        threads = streams(stack.port, 2, replies)
+        wait_until(lambda: len(began) == 2, 20, "2 streams")
+        asking = ask_drain(stack.admin_port, drained)
+        wait_until(lambda: "draining" in stack.serve.text(), 5, "the drain")
+        stack.serve.child.send_signal(signal.SIGTERM)
+        time.sleep(0.5)
+        assert stack.serve.running()
+        release.set()
+        for thread in threads + [asking]:
+            thread.join(20)
+        assert_whole(replies, 2)
+        assert drained[0].status == 200
+        wait_until(lambda: not stack.serve.running(), 5, "the end")
+        assert stack.serve.child.returncode == 0
+
+
+def test_a_requested_drain_says_when_its_time_is_over(context):
+    release, began, replies, drained = threading.Event(), [], [], []
+    context.backend.handler = held(release, began)
+    options = ["--admin-drain", "on", "--grace", "300ms"]
+    with Stack(context.ratel, f"http://127.0.0.1:{context.backend.port}", serve=options) as stack:
+        threads = streams(stack.port, 1, replies)
+        wait_until(lambda: began, 20, "a stream")
+        ask_drain(stack.admin_port, drained).join(10)
+        assert drained[0].status == 504 and code(drained[0]) == "drain.grace"
+        # What goes on goes on until the signal.
+        release.set()
+        threads[0].join(10)
+        assert_whole(replies, 1)
+
+
+def test_nobody_drains_unless_it_is_allowed(context):
+    with Stack(context.ratel, f"http://127.0.0.1:{context.backend.port}") as stack:
+        assert get(stack.admin_port, "/drain").status == 404
+        assert readiness(stack.admin_port).status == 200
+    with Stack(context.ratel, f"http://127.0.0.1:{context.backend.port}",
+               serve=["--admin-drain", "on"]) as stack:
+        with Client(stack.admin_port) as client:
+            client.send(b"POST /drain HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n")
+            assert client.answer().status == 405
+        assert readiness(stack.admin_port).status == 200
