@@ -108,5 +108,5 @@ volumeMounts:
 {{- $gpus := dict $backend.gpu.resource (int $backend.gpu.count) -}}
 {{- $resources = set $resources "limits" (merge (dict) $gpus (default (dict) $resources.limits)) -}}
 {{- end -}}
-{{- toYaml $resources -}}
+{{- include "ratel.resources" $resources -}}
 {{- end -}}

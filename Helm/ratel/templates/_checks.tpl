@@ -60,11 +60,10 @@ Every refusal says which value, what was expected, what came, and what to do.
   ) -}}
 {{- end -}}
 {{- $given := or $devices.resources $devices.hostPath $devices.configfsTSM .Values.tcti -}}
-{{- $guest := .Values.runtimeClass.name -}}
-{{- if not (or $given $guest (has $attester (list "none" "simulated"))) -}}
+{{- if not (or $given (has $attester (list "none" "simulated"))) -}}
 {{- include "ratel.refuse" (list "devices.missing" "devices"
   (printf "a way for the device of `attester: %s` to reach the sidecar" $attester) "none"
-  "set devices.resources, devices.configfsTSM, devices.hostPath, tcti or runtimeClass.name") -}}
+  "set devices.resources, devices.configfsTSM, devices.hostPath or tcti") -}}
 {{- end -}}
 {{- if and .Values.runtimeClass.create (not .Values.runtimeClass.handler) -}}
 {{- include "ratel.refuse" (list "runtimeclass.handler" "runtimeClass.handler"

@@ -72,6 +72,20 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- end -}}
 {{- end -}}
 
+{{- /* Quantities as texts: a server-side apply to an old API server takes no numbers for them. */ -}}
+{{- define "ratel.resources" -}}
+{{- $resources := dict -}}
+{{- range $kind, $amounts := . -}}
+{{- if has $kind (list "limits" "requests") -}}
+{{- $texts := dict -}}
+{{- range $name, $amount := $amounts }}{{ $_ := set $texts $name (toString $amount) }}{{ end -}}
+{{- $amounts = $texts -}}
+{{- end -}}
+{{- $_ := set $resources $kind $amounts -}}
+{{- end -}}
+{{- toYaml $resources -}}
+{{- end -}}
+
 {{- /* A preStop hook holds a container's SIGTERM until it has answered. */ -}}
 {{- define "ratel.backendPreStop" -}}
 httpGet:

@@ -117,7 +117,7 @@ livenessProbe:
 {{- $limits := merge (dict) . (default (dict) $resources.limits) -}}
 {{- $resources = set $resources "limits" $limits -}}
 {{- end -}}
-{{- toYaml $resources -}}
+{{- include "ratel.resources" $resources -}}
 {{- end -}}
 
 {{- define "ratel.sidecar.securityContext" -}}
@@ -145,6 +145,11 @@ seccompProfile: {type: RuntimeDefault}
 {{- end -}}
 
 {{- define "ratel.sidecar.volumes" -}}
+{{- /*
+In a pod of Kata the runtime takes what lies under /sys and /dev from the guest, and the node's need
+not be of the kind that the guest's is.
+*/ -}}
+{{- $guest := .root.Values.runtimeClass.name -}}
 - name: ratel-policy
   configMap: {name: {{ .policyConfigMap | quote }}}
 # A platform's collateral is some 100 KiB; fetched again where it is lost.
@@ -156,10 +161,10 @@ seccompProfile: {type: RuntimeDefault}
 {{- end }}
 {{- if .root.Values.devices.configfsTSM }}
 - name: ratel-tsm
-  hostPath: {path: /sys/kernel/config/tsm/report, type: Directory}
+  hostPath: {path: /sys/kernel/config/tsm/report{{ if not $guest }}, type: Directory{{ end }}}
 {{- end }}
 {{- range $index, $path := .root.Values.devices.hostPath }}
 - name: ratel-device-{{ $index }}
-  hostPath: {path: {{ $path }}, type: CharDevice}
+  hostPath: {path: {{ $path }}{{ if not $guest }}, type: CharDevice{{ end }}}
 {{- end }}
 {{- end -}}
