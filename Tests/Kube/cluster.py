@@ -41,8 +41,9 @@ class Cluster:
 
     def ask(self, method, path, body=None, content="application/json", user=ADMINISTRATOR):
         """Status and document of an answer."""
+        data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(
-            self.url + path, method=method, data=None if body is None else json.dumps(body).encode(),
+            self.url + path, method=method, data=data,
             headers={"Authorization": f"Bearer {self.tokens[user]}", "Content-Type": content})
         try:
             with urllib.request.urlopen(request, context=self.trust, timeout=30) as answer:

@@ -1,7 +1,7 @@
 """Builds the API server that `make test-kube` runs, outside the repository, once.
 
-Under $RATEL_LAB: kube-apiserver 1.20.2 from Debian's source package with Debian's Go (four minutes,
-3 GB while it lasts, 120 MB afterwards), and etcd from a package of PyPI.
+Under $RATEL_LAB: kube-apiserver 1.20.2 from Debian's source package with Debian's Go (four to seven
+minutes, 3 GB while it lasts, 130 MB afterwards), and etcd from a package of PyPI.
 """
 
 import os
