@@ -31,7 +31,7 @@ def table():
     for path, value in leaves(values):
         # What is said of a group stands at its first value.
         group = told.pop(path[:-1], "")
-        words = "; ".join(part for part in (group, told.get(path, "")) if part)
+        words = " ".join(part for part in (group, told.get(path, "")) if part)
         lines.append(f"| `{'.'.join(path)}` | `{json.dumps(value)}` | {words} |")
     return "\n".join(lines) + "\n"
 

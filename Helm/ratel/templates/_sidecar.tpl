@@ -33,6 +33,7 @@ volumeMounts:
   - {name: ratel-tls, mountPath: /etc/ratel/tls, readOnly: true}
   {{- end }}
   {{- if $values.devices.configfsTSM }}
+  {{- /* Not below /sys, where containerd's AppArmor profile lets nobody write. */}}
   - {name: ratel-tsm, mountPath: /run/tsm/report}
   {{- end }}
   {{- range $index, $path := $values.devices.hostPath }}
