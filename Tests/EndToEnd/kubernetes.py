@@ -44,7 +44,8 @@ def pod(annotations=None, **spec):
     metadata = {"name": "llm", "namespace": "ai", "labels": {"ratel.dev/inject": "true"}}
     if annotations is not None:
         metadata["annotations"] = annotations
-    containers = [{"name": "vllm", "image": "vllm:1", "ports": [{"containerPort": 8000}]}]
+    containers = [{"name": "vllm", "image": "vllm:1", "args": ["--host=127.0.0.1"],
+                   "ports": [{"containerPort": 8000}]}]
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {
         "containers": containers, "terminationGracePeriodSeconds": 30, **spec}}
 

@@ -95,6 +95,12 @@ def test_nonsense_is_refused_with_its_remedy(context):
         probed["spec"]["containers"][0]["readinessProbe"] = {"httpGet": {"port": 8000}}
         _, (warning,) = running.mutate(probed)
         assert "readinessProbe of vllm" in warning
+        open_ = pod()
+        open_["spec"]["containers"][0]["args"] = ["--host=0.0.0.0"]
+        after, (warning,) = running.mutate(open_)
+        assert "listens on 127.0.0.1" in warning and after["spec"]["initContainers"]
+        open_["spec"]["containers"][0]["env"] = [{"name": "HOST", "value": "127.0.0.1"}]
+        assert running.mutate(open_)[1] == []
 
 
 def test_other_questions_get_no_yes(context):

@@ -177,8 +177,30 @@ struct PodInjection {
 
     // MARK: What a person should know
 
-    /// Probes come from the node to the pod's address, where the backend should not listen.
     private mutating func warn(port: String?) {
+        warnOfAddress()
+        warnOfProbes(at: port)
+    }
+
+    /// Engines listen at every address unless they are told otherwise, and then callers get past
+    /// the sidecar.
+    private mutating func warnOfAddress() {
+        let words = containers.flatMap { container in
+            ["command", "args"].flatMap { container[$0]?.items ?? [] }.compactMap(\.text)
+                + (container["env"]?.items ?? []).compactMap { $0["value"]?.text }
+        }
+        let loopback = ["127.0.0.1", "localhost", "::1"]
+        guard !words.contains(where: { word in loopback.contains { word.contains($0) } }) else {
+            return
+        }
+        outcome.warnings.append(
+            "ratel: no argument of the pod says that its backend listens on 127.0.0.1; if it "
+                + "listens elsewhere, it is reached without attestation: tell it, or write a "
+                + "NetworkPolicy")
+    }
+
+    /// Probes come from the node to the pod's address, where the backend should not listen.
+    private mutating func warnOfProbes(at port: String?) {
         for container in containers {
             for probe in ["startupProbe", "readinessProbe", "livenessProbe"] {
                 for way in ["httpGet", "tcpSocket"] {
