@@ -12,7 +12,7 @@ SECONDS ?= 60
 RATEL_LAB ?= $(HOME)/.cache/ratel-lab
 
 .PHONY: help deps build release demo test attacks sanitize fuzz soak differential bench-verify bench \
-	bench-quick vllm tidy mutants checks format clean
+	bench-quick vllm tidy mutants checks format clean image image-lock test-image
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -120,6 +120,18 @@ format:
 vllm: deps release
 	RATEL_LAB=$(RATEL_LAB) python3 Tests/VLLM/setup.py
 	$(RATEL_LAB)/vllm/bin/python Tests/VLLM/run.py .build/release/ratel
+
+# Committed, so that a checkout of the same commit gives the same image: REVISION=`git stash create`
+# builds what is not committed yet.
+REVISION ?= HEAD
+
+## make image      the container image and its papers, in .build/image; REVISION=HEAD
+image: deps
+	python3 Images/ratel/build.py --revision $(REVISION)
+
+## make image-lock renews the versions of the packages in the images
+image-lock:
+	python3 Images/tools/archive.py renew Images/ratel/lock.json
 
 ## make clean      removes every build
 clean:
