@@ -1,7 +1,7 @@
 """Builds the `ratel` of an image: from a commit, at one fixed path, with pinned dependencies.
 
 Swift's output follows the path it was built at, so the work folder is mounted on /mnt in a mount
-namespace of its own: no two builds meet there, and none needs root.
+namespace of its own, which has its own /tmp too: no two builds meet there, and none needs root.
 """
 
 import hashlib
@@ -22,12 +22,20 @@ CACHE = pathlib.Path.home() / ".cache" / "ratel" / "dependencies"
 HEADERS = [
     "libc6-dev", "libnghttp2-dev", "libssl-dev", "libstdc++-12-dev", "libtss2-dev", "libuv1-dev",
     "libxml2-dev", "zlib1g-dev"]
-# Runs inside the namespace; /mnt is there on every Debian (FHS section 3.12).
+# Runs inside the namespace; /mnt is there on every Debian (FHS section 3.12). The compiler walks
+# sets of addresses here and there, and the order of instructions follows: so every process of it
+# gets the same addresses (no randomization, one thread, the same arguments and environment), and
+# hashes without a seed. What it notes for its next run, a hash of the module, is left out.
 INSIDE = """
 set -eu
 mount --bind "$1" /mnt
+mount --bind "$2" /mnt/toolchain
+mount -t tmpfs tmp /tmp
 cd /mnt/source
-exec swift build -c release --static-swift-stdlib --product ratel --scratch-path /mnt/build \
+unset OLDPWD
+exec setarch --addr-no-randomize swift build -c release --static-swift-stdlib --product ratel \
+    --jobs 1 -Xswiftc -num-threads -Xswiftc 1 \
+    -Xswiftc -Xfrontend -Xswiftc -disable-incremental-llvm-codegen --scratch-path /mnt/build \
     --cache-path /mnt/cache --config-path /mnt/config --security-path /mnt/security \
     --only-use-versions-from-resolved-file
 """
@@ -42,7 +50,8 @@ def build(lock, commit, work):
         "dependencies": repositories_of(lock, repositories)}
     # Only these are compiled into the product.
     sources = git(ROOT, "rev-parse", f"{commit}:Sources", f"{commit}:Package.swift").split()
-    key = digest(json.dumps([sources, {**materials, "commit": None}], sort_keys=True).encode())
+    recipe = [sources, {**materials, "commit": None}, INSIDE, environment(lock, {})]
+    key = digest(json.dumps(recipe, sort_keys=True).encode())
     binary = work / "binary" / key / "ratel"
     if not binary.exists():
         compile_at_fixed_path(lock, commit, repositories, work)
@@ -60,6 +69,7 @@ def compile_at_fixed_path(lock, commit, repositories, work):
     shutil.rmtree(place, ignore_errors=True)
     source = place / "source"
     source.mkdir(parents=True)
+    (place / "toolchain").mkdir()
     archive = subprocess.run(
         ["git", "archive", "--format=tar", commit], cwd=ROOT, check=True, capture_output=True)
     subprocess.run(["tar", "-x", "-C", source], input=archive.stdout, check=True)
@@ -70,15 +80,17 @@ def compile_at_fixed_path(lock, commit, repositories, work):
         rewritten[one["url"]] = f"/mnt/dependencies/{repository.name}"
     space = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "-Urm"]
     subprocess.run(
-        [*space, "sh", "-c", INSIDE, "build", place], check=True, stdout=sys.stderr,
-        env=environment(lock, rewritten))
+        [*space, "sh", "-c", INSIDE, "build", place, compiler().parents[2]], check=True,
+        stdout=sys.stderr, env=environment(lock, rewritten))
 
 
 def environment(lock, rewritten):
-    """Nothing of the caller's but where the toolchain is."""
+    """Nothing of the caller's."""
     settings = {
-        "PATH": os.environ["PATH"], "HOME": "/mnt/home", "LANG": "C.UTF-8", "TZ": "UTC0",
-        "SOURCE_DATE_EPOCH": str(lock["source_date_epoch"]), "GIT_CONFIG_GLOBAL": "/dev/null",
+        "PATH": "/mnt/toolchain/usr/bin:/usr/bin:/bin:/usr/sbin:/sbin", "HOME": "/mnt/home",
+        "LANG": "C.UTF-8", "TZ": "UTC0",
+        "SWIFT_DETERMINISTIC_HASHING": "1", "SOURCE_DATE_EPOCH": str(lock["source_date_epoch"]),
+        "GIT_CONFIG_GLOBAL": "/dev/null",
         # The copies may belong to another user, as seen from the namespace.
         "GIT_CONFIG_COUNT": str(len(rewritten) + 1), "GIT_CONFIG_KEY_0": "safe.directory",
         "GIT_CONFIG_VALUE_0": "*"}
@@ -136,8 +148,11 @@ def check_toolchain(lock):
         raise Refusal(
             "image.toolchain", f"Swift {lock['swift']}", f"Swift {version}",
             "install that toolchain: another one makes another binary")
-    compiler = pathlib.Path(shutil.which("swift")).resolve().parent / "swift-frontend"
-    return {"version": version, "swift-frontend": digest(compiler.read_bytes())}
+    return {"version": version, "swift-frontend": digest(compiler().read_bytes())}
+
+
+def compiler():
+    return pathlib.Path(shutil.which("swift")).resolve().parent / "swift-frontend"
 
 
 def headers():

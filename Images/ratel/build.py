@@ -39,6 +39,8 @@ def main():
     packages = archive.fetch(LOCK)
     program, materials = binary.build(lock, commit, work)
     entries = root.assemble(program, packages)
+    (work / "ratel").write_bytes(program)  # For machines without containers.
+    (work / "ratel").chmod(0o755)
     version = version_of(commit)
     digest, files = write(entries, lock, version, materials, work)
     print(f"files of the image, {sum(len(one.data or b'') for one in entries.values())} bytes:")

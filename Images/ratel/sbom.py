@@ -102,7 +102,8 @@ def relationships(entries, lock):
     found.append(relation("SPDXRef-ratel", "STATIC_LINK", "SPDXRef-swift"))
     for path, entry in sorted(entries.items()):
         if entry.data is not None:
-            found.append(relation(package_id(entry.origin), "CONTAINS", file_id(path)))
+            kind = "GENERATED_FROM" if entry.origin == "ratel" else "EXPANDED_FROM_ARCHIVE"
+            found.append(relation(file_id(path), kind, package_id(entry.origin)))
     return found
 
 

@@ -46,6 +46,9 @@ class Entries(dict):
         elif self[path] != entry:
             raise ValueError(f"{path} comes from {self[path].origin} and from {entry.origin}")
 
+    def replace(self, path, text):
+        self[path] = dataclasses.replace(self[path], data=text.encode())
+
     def tar(self, epoch):
         output = io.BytesIO()
         with tarfile.open(fileobj=output, mode="w", format=tarfile.PAX_FORMAT) as archive:
