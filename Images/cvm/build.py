@@ -39,7 +39,7 @@ def main():
     machine = archive.fetch(HERE / "lock.json")
     commit = binary.git(binary.ROOT, "rev-parse", f"{options.revision}^{{commit}}")
     # One place for the binary of both images: it is the same.
-    program, _ = binary.build(lock, commit, work.parent / "image")
+    program, _ = binary.build(lock, commit, binary.ROOT / ".build" / "image")
     entries = tree.build(program, packages, machine, options.backend, options.callers)
     built = assemble(entries, machine, own["source_date_epoch"], work)
     firmware = firmware_of(options, machine, work)

@@ -22,6 +22,9 @@ CACHE = pathlib.Path.home() / ".cache" / "ratel" / "dependencies"
 HEADERS = [
     "libc6-dev", "libnghttp2-dev", "libssl-dev", "libstdc++-12-dev", "libtss2-dev", "libuv1-dev",
     "libxml2-dev", "zlib1g-dev"]
+# The linker's identifier is a hash over the debugging information too, which names files that the
+# compiler made under random names; without both, what is left depends on the sources alone.
+STRIPPED = ["--strip-all", "--remove-section=.note.gnu.build-id"]
 # Runs inside the namespace; /mnt is there on every Debian (FHS section 3.12). The compiler walks
 # sets of addresses here and there, and the order of instructions follows: so every process of it
 # gets the same addresses (no randomization, one thread, the same arguments and environment), and
@@ -50,7 +53,7 @@ def build(lock, commit, work):
         "dependencies": repositories_of(lock, repositories)}
     # Only these are compiled into the product.
     sources = git(ROOT, "rev-parse", f"{commit}:Sources", f"{commit}:Package.swift").split()
-    recipe = [sources, {**materials, "commit": None}, INSIDE, environment(lock, {})]
+    recipe = [sources, {**materials, "commit": None}, INSIDE, STRIPPED, environment(lock, {})]
     key = digest(json.dumps(recipe, sort_keys=True).encode())
     binary = work / "binary" / key / "ratel"
     if not binary.exists():
@@ -58,7 +61,7 @@ def build(lock, commit, work):
         binary.parent.mkdir(parents=True, exist_ok=True)
         built = work / "swift" / "build" / "release" / "ratel"
         half = binary.with_suffix(".half")
-        subprocess.run(["strip", "--strip-all", "-o", half, built], check=True)
+        subprocess.run(["strip", *STRIPPED, "-o", half, built], check=True)
         os.replace(half, binary)
         shutil.rmtree(work / "swift")
     return binary.read_bytes(), materials

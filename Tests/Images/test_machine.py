@@ -139,6 +139,7 @@ def flip(image):
 
 
 def test_it_is_the_same_twice():
+    """But for the command, which is built once: that it is the same is for `test_twice`."""
     _, folder, tpm, _ = place()
     produce(folder / "again", tpm)
     for name in ("ratel.img", "ratel.efi", "measurements.json", "policy.yaml"):
