@@ -34,7 +34,8 @@ printf 'passwd: files\ngroup: files\nhosts: files dns\n' > "$image/etc/nsswitch.
 
 # The licences of what was taken, where Debian's images keep them.
 for library in "$image/$libraries"/*; do
-    dpkg-query -S "*/$(basename "$library")" | sed 's/[:,].*//'
+    # What was moved aside for another package is named as a diversion too.
+    dpkg-query -S "*/$(basename "$library")" | sed '/^diversion /d; s/[:,].*//'
 done | sort -u | while read -r package; do
     mkdir -p "$image/usr/share/doc/$package"
     cp -L "/usr/share/doc/$package/copyright" "$image/usr/share/doc/$package/"
