@@ -12,7 +12,8 @@ SECONDS ?= 60
 RATEL_LAB ?= $(HOME)/.cache/ratel-lab
 
 .PHONY: help deps build release demo test test-kube attacks sanitize fuzz soak differential \
-	bench-verify bench bench-quick vllm tidy mutants checks format clean
+	bench-verify bench bench-quick vllm tidy mutants checks format clean image image-lock \
+	test-image test-containerfile cvm test-cvm test-units
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -129,6 +130,54 @@ format:
 vllm: deps release
 	RATEL_LAB=$(RATEL_LAB) python3 Tests/VLLM/setup.py
 	$(RATEL_LAB)/vllm/bin/python Tests/VLLM/run.py .build/release/ratel
+
+# Committed, so that a checkout of the same commit gives the same image: REVISION=`git stash create`
+# builds what is not committed yet.
+REVISION ?= HEAD
+
+## make image      the container image and its papers, in .build/image; REVISION=HEAD
+image: deps
+	python3 Images/ratel/build.py --revision $(REVISION)
+
+## make image-lock   renews the versions of the packages in the images
+image-lock:
+	for lock in Images/ratel Images/cvm Tests/Images; do \
+		python3 Images/tools/archive.py renew $$lock/lock.json || exit 1; \
+	done
+
+test-image test-containerfile: PACKAGES += podman runc conmon catatonit iproute2
+test-image: PACKAGES += faketime
+test-containerfile: PACKAGES += buildah mmdebstrap
+cvm test-cvm: PACKAGES += squashfs-tools cryptsetup-bin mtools dosfstools fdisk
+test-cvm: PACKAGES += qemu-system-x86
+
+## make test-image   the same bytes twice, a scan of its files, and a stream through it in podman
+test-image: image $(PYTHON)
+	$(VENV)/bin/pip install -q -r Tests/Images/requirements.txt
+	$(PYTHON) Tests/Images/run.py test_scan test_container test_twice
+
+## make test-containerfile   the Containerfile by buildah, on bases made from Debian's mirror
+test-containerfile: deps $(PYTHON)
+	$(PYTHON) Tests/Images/run.py test_containerfile
+
+# BACKEND_FOLDER: what runs beside Ratel; CALLERS: a policy; EK_ROOTS: who certifies the TPMs.
+CVM := $(if $(BACKEND_FOLDER),--backend $(BACKEND_FOLDER)) \
+	$(if $(CALLERS),--callers $(CALLERS)) $(if $(EK_ROOTS),--ek-roots $(EK_ROOTS)) \
+	$(if $(FIRMWARE),--firmware $(FIRMWARE)) $(if $(VCPUS),--vcpus $(VCPUS))
+
+## make cvm        the image of a measured machine, and its policy; EK_ROOTS=ca.pem CALLERS=policy
+cvm: deps $(PYTHON)
+	$(VENV)/bin/pip install -q -r Images/cvm/requirements.txt
+	$(PYTHON) Images/cvm/build.py --revision $(REVISION) $(CVM)
+
+## make test-cvm   boots it in qemu with a software TPM: admitted, stopped, refused
+test-cvm: deps $(PYTHON)
+	$(VENV)/bin/pip install -q -r Images/cvm/requirements.txt
+	$(PYTHON) Tests/Images/run.py test_machine
+
+## make test-units   the units of systemd: well formed, hardened, and what they start
+test-units: deps build $(PYTHON)
+	$(PYTHON) Tests/Images/run.py test_units
 
 ## make clean      removes every build
 clean:
