@@ -54,6 +54,7 @@ let package = Package(
         module("Attestation", ["Bytes", "RATS", "Keys", "CTSS2"]),
         module("Appraisal", ["Bytes", "RATS", "Keys"]),
         module("RATLS", ["Bytes", "RATS", "Keys", "TLS", "Appraisal"]),
+        module("Receipts", ["RATS", "Keys"]),
         module(
             "Ratel",
             [
@@ -92,6 +93,7 @@ let package = Package(
         tests("AppraisalTests", ["Appraisal", "RATS", "Keys", "Attestation", "Bytes"]),
         tests("AttestationTests", ["Attestation", "RATS", "Keys"]),
         tests("RATLSTests", ["RATLS", "Appraisal", "RATS", "Keys", "TLS", "Attestation", "Bytes"]),
+        tests("ReceiptsTests", ["Receipts", "RATS", "Keys"]),
         tests("LoopTests", ["Loop", "Bytes"]),
         tests("TLSTests", ["TLS", "Keys", "Bytes"]),
         tests(
