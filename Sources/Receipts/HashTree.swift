@@ -3,12 +3,41 @@ internal import Keys
 /// A Merkle tree over SHA-256 as Certificate Transparency has it (RFC 9162 section 2.1): leaves and
 /// nodes are hashed under different prefixes, and a lone node moves up as it is.
 public enum HashTree {
-    /// The root over these leaves, 32 bytes; of none, SHA-256 of nothing.
+    /// A tree that grows by a leaf at a time and keeps one hash for each of its levels.
+    public struct Growing: Sendable {
+        /// How many leaves there are.
+        public private(set) var count = 0
+        /// The roots of full subtrees, from the largest to the smallest.
+        private var full: [[UInt8]] = []
+
+        /// No leaf.
+        public init() {}
+
+        public mutating func append(_ entry: [UInt8]) {
+            var node = HashTree.leaf(entry)
+            // As many subtrees end here as the count has ones at its end.
+            var rest = count
+            while rest & 1 == 1 {
+                node = HashTree.node(full.removeLast(), node)
+                rest >>= 1
+            }
+            full.append(node)
+            count += 1
+        }
+
+        /// The root over the leaves so far, 32 bytes; of none, SHA-256 of nothing.
+        public var root: [UInt8] {
+            guard var node = full.last else { return Digest.sha256([]) }
+            for left in full.dropLast().reversed() { node = HashTree.node(left, node) }
+            return node
+        }
+    }
+
+    /// The root over these leaves.
     public static func root(of leaves: [[UInt8]]) -> [UInt8] {
-        guard !leaves.isEmpty else { return Digest.sha256([]) }
-        var level = leaves.map(leaf)
-        while level.count > 1 { level = above(level) }
-        return level[0]
+        var tree = Growing()
+        for leaf in leaves { tree.append(leaf) }
+        return tree.root
     }
 
     /// The hashes that lead from leaf `index` to the root, from the bottom up.

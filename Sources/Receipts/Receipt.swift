@@ -51,6 +51,29 @@ public struct Receipt: Sendable, Equatable {
     /// Milliseconds since 1970 at which it was written.
     public var time: Int64
 
+    /// Describes one; `sequence`, `previous` and `candidatesRoot` are a ledger's to fill in.
+    public init(
+        id: String, account: String, service: SignedStatement?, offer: [UInt8]?, price: Price?,
+        usage: Usage, cost: Int64, attempts: [Attempt], policy: [UInt8], seedCommitment: [UInt8],
+        end: ServiceEnd, time: Int64
+    ) {
+        self.id = id
+        self.account = account
+        self.service = service
+        self.offer = offer
+        self.price = price
+        self.usage = usage
+        self.cost = cost
+        self.attempts = attempts
+        self.policy = policy
+        self.seedCommitment = seedCommitment
+        self.end = end
+        self.time = time
+        sequence = 0
+        previous = [UInt8](repeating: 0, count: 32)
+        candidatesRoot = [UInt8](repeating: 0, count: 32)
+    }
+
     /// Attempts at most: a caller waits for each.
     public static let maxAttempts = 64
 
@@ -105,9 +128,7 @@ extension Receipt {
                     outcome: try entry.word("outcome", Attempt.Outcome.self)))
         }
         self.init(
-            id: try fields.text("receipt_id"),
-            sequence: try fields.number("seq", 1...Int64(CanonicalJSON.maxNumber)),
-            previous: try fields.digest("prev"), account: try fields.text("account"),
+            id: try fields.text("receipt_id"), account: try fields.text("account"),
             service: isServed
                 ? try SignedStatement(.service, reading: fields.value("service")) : nil,
             offer: isServed ? try fields.digest("offer_hash") : nil,
@@ -118,8 +139,10 @@ extension Receipt {
             usage: try Usage(fields.value("usage"), at: "receipt.usage"),
             cost: try fields.number("cost_nusd"), attempts: attempts,
             policy: try fields.digest("policy_hash"),
-            candidatesRoot: try fields.digest("candidates_root"),
             seedCommitment: try fields.digest("seed_commitment"),
             end: try fields.word("end", ServiceEnd.self), time: try fields.number("time_ms"))
+        sequence = try fields.number("seq", 1...Int64(CanonicalJSON.maxNumber))
+        previous = try fields.digest("prev")
+        candidatesRoot = try fields.digest("candidates_root")
     }
 }

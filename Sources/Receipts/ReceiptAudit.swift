@@ -12,12 +12,22 @@ public struct ReceiptAudit {
         /// The receipt that it is about; nil for what is about all of them.
         public var receipt: String?
         public var refusal: Refusal
+
+        public init(receipt: String?, refusal: Refusal) {
+            self.receipt = receipt
+            self.refusal = refusal
+        }
     }
 
     /// What one account owes, in nano-dollars.
     public struct Bill: Sendable, Equatable {
         public var requests = 0
         public var cost: Int64 = 0
+
+        public init(requests: Int = 0, cost: Int64 = 0) {
+            self.requests = requests
+            self.cost = cost
+        }
     }
 
     private let routerKey: [UInt8]
@@ -27,6 +37,8 @@ public struct ReceiptAudit {
 
     public private(set) var bills: [String: Bill] = [:]
     public private(set) var findings: [Finding] = []
+    /// The places of the first and the last receipt.
+    public private(set) var places: ClosedRange<Int64>?
     private var seen: Set<String> = []
     private var last: (sequence: Int64, digest: [UInt8])?
     private var services: [[UInt8]: [Int64: (previous: [UInt8], digest: [UInt8])]] = [:]
@@ -108,6 +120,8 @@ public struct ReceiptAudit {
                 Hex.encode(receipt.previous), "the receipt before was replaced")
         }
         last = (receipt.sequence, statement.digest)
+        let lower = min(places?.lowerBound ?? receipt.sequence, receipt.sequence)
+        places = lower...max(places?.upperBound ?? lower, receipt.sequence)
     }
 
     private mutating func noteService(_ receipt: Receipt) {

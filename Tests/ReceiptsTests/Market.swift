@@ -55,13 +55,14 @@ struct Market {
         services[index] = service
         let offer = try Offer(offers[index])
         var receipt = Receipt(
-            id: id, sequence: Int64(receipts.count) + 1,
-            previous: receipts.last?.digest ?? Array(repeating: 0, count: 32), account: "a",
-            service: service, offer: drawn.offer, price: offer.price, usage: facts.usage,
+            id: id, account: "a", service: service, offer: drawn.offer, price: offer.price,
+            usage: facts.usage,
             cost: Billing.cost(of: facts, price: offer.price, cancelPolicy: offer.cancelPolicy),
             attempts: [.init(offer: drawn.offer, outcome: .served)], policy: Digest.sha256([8]),
-            candidatesRoot: try decision.root(), seedCommitment: Decision.commitment(to: seed),
-            end: end, time: 1_501_001)
+            seedCommitment: Decision.commitment(to: seed), end: end, time: 1_501_001)
+        receipt.sequence = Int64(receipts.count) + 1
+        receipt.previous = receipts.last?.digest ?? Array(repeating: 0, count: 32)
+        receipt.candidatesRoot = try decision.root()
         alter(&receipt)
         decisions[id] = decision
         receipts.append(try SignedStatement(.receipt, receipt.json, signedBy: router))
