@@ -49,7 +49,7 @@ final class SQLiteDatabase {
     deinit { close() }
 
     private func close() {
-        for unsafe statement in unsafe statements.values { unsafe sqlite3_finalize(statement) }
+        for unsafestatement in unsafe statements.values { unsafe sqlite3_finalize(statement) }
         unsafe statements = [:]
         unsafe sqlite3_close_v2(handle)
     }

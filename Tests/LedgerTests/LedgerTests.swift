@@ -143,7 +143,8 @@ struct LedgerTests {
         var again = entry
         again.receipt.cost = 1_000
         #expect(try ledger.append([again, again]) == [first[0], first[0]])
-        #expect(try book.audit(try book.export(ledger)).bills == ["a": .init(requests: 1, cost: 20)])
+        #expect(
+            try book.audit(try book.export(ledger)).bills == ["a": .init(requests: 1, cost: 20)])
     }
 
     @Test func theChainGoesOnOverARestart() throws {
