@@ -11,8 +11,8 @@ SECONDS ?= 60
 # Outside the repository: gigabytes that outlive a clean build.
 RATEL_LAB ?= $(HOME)/.cache/ratel-lab
 
-.PHONY: help deps build release demo test attacks sanitize fuzz soak differential bench-verify bench \
-	bench-quick vllm tidy mutants checks format clean
+.PHONY: help deps build release demo test test-kube attacks sanitize fuzz soak differential \
+	bench-verify bench bench-quick vllm tidy mutants checks format clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -53,6 +53,15 @@ demo: build
 ## make attacks    each attack of the threat model, against Ratel and against a weaker end
 attacks: deps $(PYTHON)
 	$(PYTHON) Tests/run.py attacks
+
+# What the API server of the tests is built with, and what runs its pod.
+test-kube: PACKAGES += golang-go golang-github-modern-go-reflect2-dev rsync dpkg-dev make podman \
+	runc conmon catatonit iproute2
+
+## make test-kube  the Helm chart and the webhook with a real API server; a pod under podman
+test-kube: deps build $(PYTHON)
+	RATEL_LAB=$(RATEL_LAB) $(PYTHON) Tests/Kube/setup.py
+	RATEL_LAB=$(RATEL_LAB) $(PYTHON) Tests/Kube/run.py .build/debug/ratel
 
 ## make sanitize   the Swift tests under the address and the thread sanitizer
 sanitize: deps

@@ -1,7 +1,7 @@
 """Runs every suite on one debug build and adds up; the last line is `N passed, N failed`.
 
 run.py [SUITE ...]        suites: swift tidy differential scenarios evidence end-to-end attacks
-                          allocations worst instructions load
+                          chart allocations worst instructions load
 """
 
 import pathlib
@@ -38,6 +38,7 @@ def main():
         ),
         "end-to-end": lambda: script(("Tests/EndToEnd/run.py", BUILD / "debug" / "ratel")),
         "attacks": lambda: script(("Tests/Attacks/run.py", BUILD / "debug" / "ratel")),
+        "chart": lambda: script(("Tests/Chart/run.py", BUILD / "debug" / "ratel")),
         "allocations": allocations,
         "worst": worst,
         "instructions": instructions,
