@@ -1,8 +1,8 @@
 # `make help` lists the targets. Everything is installed on demand; nothing is installed twice.
 
 # Debian 12 and later. The toolchain (Swift 6.3) is taken from PATH.
-PACKAGES := libuv1-dev libssl-dev libtss2-dev libxml2-dev libnghttp2-dev zlib1g-dev pkg-config \
-	swtpm swtpm-tools tpm2-tools openssl python3 python3-venv curl valgrind binutils strace \
+PACKAGES := libuv1-dev libssl-dev libtss2-dev libxml2-dev libnghttp2-dev zlib1g-dev libsqlite3-dev \
+	pkg-config swtpm swtpm-tools tpm2-tools openssl python3 python3-venv curl valgrind binutils strace \
 	nghttp2-client
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 VENV := .build/venv

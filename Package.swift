@@ -40,6 +40,7 @@ let package = Package(
         library(
             "CTSS2", pkgConfig: "tss2-esys tss2-mu tss2-tctildr tss2-rc", package: "libtss2-dev"),
 
+        library("CSQLite", pkgConfig: "sqlite3", package: "libsqlite3-dev"),
         library("CNGHTTP2", pkgConfig: "libnghttp2", package: "libnghttp2-dev"),
 
         .target(name: "CRecycler"),
@@ -54,11 +55,13 @@ let package = Package(
         module("Attestation", ["Bytes", "RATS", "Keys", "CTSS2"]),
         module("Appraisal", ["Bytes", "RATS", "Keys"]),
         module("RATLS", ["Bytes", "RATS", "Keys", "TLS", "Appraisal"]),
+        module("Receipts", ["RATS", "Keys"]),
+        module("Ledger", ["Receipts", "RATS", "Keys", "CSQLite"]),
         module(
             "Ratel",
             [
                 "Bytes", "Loop", "Keys", "TLS", "HTTP", "Streams", "RATS", "Attestation",
-                "Appraisal", "RATLS",
+                "Appraisal", "RATLS", "Receipts", "Ledger",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "Yams", package: "Yams"),
             ]),
@@ -92,6 +95,8 @@ let package = Package(
         tests("AppraisalTests", ["Appraisal", "RATS", "Keys", "Attestation", "Bytes"]),
         tests("AttestationTests", ["Attestation", "RATS", "Keys"]),
         tests("RATLSTests", ["RATLS", "Appraisal", "RATS", "Keys", "TLS", "Attestation", "Bytes"]),
+        tests("ReceiptsTests", ["Receipts", "RATS", "Keys"]),
+        tests("LedgerTests", ["Ledger", "Receipts", "RATS", "Keys"]),
         tests("LoopTests", ["Loop", "Bytes"]),
         tests("TLSTests", ["TLS", "Keys", "Bytes"]),
         tests(

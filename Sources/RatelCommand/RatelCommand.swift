@@ -22,7 +22,7 @@ struct RatelCommand: ParsableCommand {
         subcommands: [
             ServeCommand.self, ConnectCommand.self, ProxyCommand.self, AttestCommand.self,
             VerifyCommand.self, PolicyCommand.self, CollateralCommand.self, TCBStatusCommand.self,
-            DoctorCommand.self, WebhookCommand.self,
+            DoctorCommand.self, WebhookCommand.self, AuditCommand.self,
             DemoCommand.self,
             DemoBackendCommand.self,
             DemoInterceptCommand.self,

@@ -27,6 +27,7 @@ IMPORTS = {
     "Appraisal": {"Bytes", "RATS", "Keys"},
     "RATLS": {"Bytes", "RATS", "Keys", "TLS", "Appraisal"},
     "Receipts": {"Bytes", "RATS", "Keys"},
+    "Ledger": {"Receipts", "RATS", "Keys", "CSQLite"},
 }
 IMPORTS["Ratel"] = set(IMPORTS) | {
     "Logging",
@@ -39,7 +40,7 @@ TOP = {".ci", ".gitignore", ".swift-format", "Examples", "Helm", "Images", "LICE
 TOP |= {"Package.swift", "README.md", "Sources", "Tests"}
 SYSTEM = {"Glibc", "Synchronization"}
 # The modules at the edge of C and of the buffers.
-UNSAFE = {"Bytes", "Loop", "Keys", "TLS", "Attestation"}
+UNSAFE = {"Bytes", "Loop", "Keys", "TLS", "Attestation", "Ledger"}
 # And one folder: nghttp2's edge.
 UNSAFE_FOLDER = "Sources/HTTP/HTTP2/"
 UNSAFE_WORDS = re.compile(

@@ -1,0 +1,139 @@
+internal import Keys
+public import RATS
+public import Receipts
+
+/// Checks one exported hour as a whole: every receipt under the root that the router signed, and
+/// every bill recomputed.
+public struct ExportAudit {
+    /// What came of it.
+    public struct Result {
+        public var hour: Int64
+        public var receipts: Int
+        /// The first and last place of the hour's receipts, so that hours can be laid end to end;
+        /// 0 where there is none.
+        public var first: Int64
+        public var last: Int64
+        public var bills: [String: ReceiptAudit.Bill]
+        public var findings: [ReceiptAudit.Finding]
+    }
+
+    /// Audits the lines of an export; `routerKey` is the SubjectPublicKeyInfo that the router's
+    /// Evidence vouches for. `lines` calls its argument with each line of a file.
+    ///
+    /// Errors: what makes the export unreadable as a whole. All else is a finding.
+    public static func run(
+        routerKey: [UInt8],
+        lines: (LedgerExport.File, (String) throws(Refusal) -> Void) throws(Refusal) -> Void
+    ) throws(Refusal) -> Result {
+        var root: Root?
+        try lines(.root) { line throws(Refusal) in root = try Root(line, routerKey: routerKey) }
+        guard let root else { throw malformed("root.json", "a signed root", "none") }
+        var offers: [SignedStatement] = []
+        try lines(.offers) { line throws(Refusal) in
+            offers.append(try SignedStatement(.offer, reading: parse(line, .offers)))
+        }
+        var (decisions, tree) = ([String: Decision](), HashTree.Growing())
+        try lines(.decisions) { line throws(Refusal) in
+            tree.append(Array(line.utf8))
+            let value = try parse(line, .decisions)
+            guard let id = value["receipt_id"]?.text else {
+                throw malformed("decisions.jsonl", "a receipt_id", "none")
+            }
+            decisions[id] = try Decision(reading: value["candidates"], at: "candidates")
+        }
+        var audit = try ReceiptAudit(
+            routerKey: routerKey, offers: offers, decisions: decisions, seeds: [root.seed])
+        var receipts = HashTree.Growing()
+        try lines(.receipts) { line throws(Refusal) in
+            let statement = try SignedStatement(.receipt, reading: parse(line, .receipts))
+            receipts.append(statement.digest)
+            audit.add(statement)
+        }
+        audit.finish()
+        return Result(
+            hour: root.hour, receipts: receipts.count, first: root.first, last: root.last,
+            bills: audit.bills,
+            findings: audit.findings
+                + root.findings(receipts: receipts, decisions: tree, places: audit.places))
+    }
+
+    private static func parse(
+        _ line: String, _ file: LedgerExport.File
+    ) throws(Refusal) -> JSONValue {
+        guard line.utf8.count <= SignedStatement.maxSize * 8,
+            let value = JSONParser.parse(Array(line.utf8))
+        else { throw malformed(file.rawValue, "JSON, a value a line", "something else") }
+        return value
+    }
+
+    fileprivate static func malformed(
+        _ field: String, _ expected: String, _ got: String
+    ) -> Refusal {
+        Refusal(
+            "audit.export.malformed", .evidence, field: field, expected: expected, got: got,
+            remedy: "ask the router for the export as it was written")
+    }
+}
+
+/// The signed root of an export.
+private struct Root {
+    let hour: Int64
+    let count: Int64
+    let first: Int64
+    let last: Int64
+    let receiptsRoot: [UInt8]
+    let decisionsRoot: [UInt8]
+    let seed: [UInt8]
+
+    init(_ line: String, routerKey: [UInt8]) throws(Refusal) {
+        let statement = try SignedStatement(
+            .export, reading: JSONParser.parse(Array(line.utf8)))
+        guard statement.key == routerKey else {
+            throw Refusal(
+                "audit.router.key", .evidence, field: "root.json key",
+                expected: Hex.encode(Digest.sha256(routerKey)),
+                got: Hex.encode(Digest.sha256(statement.key)),
+                remedy: "it is another router's")
+        }
+        func number(_ name: String) throws(Refusal) -> Int64 {
+            guard let number = statement.body[name]?.integer else {
+                throw ExportAudit.malformed("root.json \(name)", "a number", "none")
+            }
+            return Int64(number)
+        }
+        func digest(_ name: String) throws(Refusal) -> [UInt8] {
+            guard let bytes = statement.body[name]?.text.flatMap(Hex.decode), bytes.count == 32
+            else { throw ExportAudit.malformed("root.json \(name)", "32 bytes", "others") }
+            return bytes
+        }
+        hour = try number("hour")
+        count = try number("count")
+        first = try number("first_seq")
+        last = try number("last_seq")
+        receiptsRoot = try digest("receipts_root")
+        decisionsRoot = try digest("decisions_root")
+        seed = try digest("seed")
+    }
+
+    func findings(
+        receipts: HashTree.Growing, decisions: HashTree.Growing,
+        places: ClosedRange<Int64>?
+    ) -> [ReceiptAudit.Finding] {
+        var findings: [ReceiptAudit.Finding] = []
+        func compare(_ field: String, _ expected: String, _ got: String) {
+            guard expected != got else { return }
+            findings.append(
+                ReceiptAudit.Finding(
+                    receipt: nil,
+                    refusal: Refusal(
+                        "audit.export.root", .evidence, field: field, expected: expected, got: got,
+                        remedy: "the files are not those that were signed")))
+        }
+        compare("receipts.jsonl lines", "\(count)", "\(receipts.count)")
+        compare("receipts.jsonl", Hex.encode(receiptsRoot), Hex.encode(receipts.root))
+        compare("decisions.jsonl", Hex.encode(decisionsRoot), Hex.encode(decisions.root))
+        compare("first_seq", "\(first)", "\(places?.lowerBound ?? 0)")
+        compare("last_seq", "\(last)", "\(places?.upperBound ?? 0)")
+        return findings
+    }
+}

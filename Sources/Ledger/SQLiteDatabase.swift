@@ -1,0 +1,160 @@
+internal import CSQLite
+
+/// One connection to a SQLite file, for one thread at a time.
+@safe
+final class SQLiteDatabase {
+    /// A value of a column or a placeholder.
+    enum Value: Equatable {
+        case null
+        case integer(Int64)
+        case text(String)
+        case blob([UInt8])
+
+        var integer: Int64? { if case .integer(let value) = self { value } else { nil } }
+        var text: String? { if case .text(let value) = self { value } else { nil } }
+        var blob: [UInt8]? { if case .blob(let value) = self { value } else { nil } }
+    }
+
+    private let handle: OpaquePointer
+    /// Statements that were prepared, by their text: some ten, each used again and again.
+    private var statements: [String: OpaquePointer] = unsafe [:]
+
+    /// Opens the file at `path`, or makes it. A commit is on the disk when it returns: write-ahead
+    /// log, `synchronous=FULL`.
+    init(path: String) throws(LedgerError) {
+        var opened: OpaquePointer?
+        let flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX
+        let status = unsafe sqlite3_open_v2(path, &opened, flags, nil)
+        guard status == SQLITE_OK, let opened = unsafe opened else {
+            let why = unsafe String(cString: sqlite3_errstr(status))
+            unsafe sqlite3_close_v2(opened)
+            throw LedgerError("\(path): cannot be opened: \(why)")
+        }
+        unsafe handle = opened
+        // Another process may be reading; it is done within a second.
+        unsafe sqlite3_busy_timeout(handle, 5_000)
+        do throws(LedgerError) {
+            for setting in [
+                "PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", "PRAGMA foreign_keys=ON",
+                "PRAGMA trusted_schema=OFF",
+            ] {
+                _ = try query(setting)
+            }
+        } catch {
+            close()
+            throw error
+        }
+    }
+
+    deinit { close() }
+
+    private func close() {
+        for unsafestatement in unsafe statements.values { unsafe sqlite3_finalize(statement) }
+        unsafe statements = [:]
+        unsafe sqlite3_close_v2(handle)
+    }
+
+    /// Runs several statements without values, such as a schema.
+    func execute(_ text: String) throws(LedgerError) {
+        guard unsafe sqlite3_exec(handle, text, nil, nil, nil) == SQLITE_OK else { throw failure }
+    }
+
+    /// Runs one statement with values for its placeholders.
+    func run(_ text: String, _ values: Value...) throws(LedgerError) {
+        _ = try rows(text, values)
+    }
+
+    /// The rows that one statement answers.
+    func query(_ text: String, _ values: Value...) throws(LedgerError) -> [[Value]] {
+        try rows(text, values)
+    }
+
+    /// All of what `body` does, or nothing of it.
+    func transaction<Result>(
+        _ body: () throws(LedgerError) -> Result
+    ) throws(LedgerError) -> Result {
+        // Whoever writes says so at once: two that read first would wait for each other.
+        try run("BEGIN IMMEDIATE")
+        do throws(LedgerError) {
+            let result = try body()
+            try run("COMMIT")
+            return result
+        } catch {
+            try? run("ROLLBACK")
+            throw error
+        }
+    }
+
+    private func rows(_ text: String, _ values: [Value]) throws(LedgerError) -> [[Value]] {
+        let statement = unsafe try prepare(text)
+        defer {
+            unsafe sqlite3_reset(statement)
+            unsafe sqlite3_clear_bindings(statement)
+        }
+        for (index, value) in values.enumerated() {
+            guard unsafe bind(value, to: statement, at: Int32(index + 1)) == SQLITE_OK else {
+                throw failure
+            }
+        }
+        var rows: [[Value]] = []
+        while true {
+            switch unsafe sqlite3_step(statement) {
+            case SQLITE_ROW:
+                rows.append(
+                    unsafe columns(of: statement))
+            case SQLITE_DONE: return rows
+            default: throw failure
+            }
+        }
+    }
+
+    @unsafe private func prepare(_ text: String) throws(LedgerError) -> OpaquePointer {
+        if let known = unsafe statements[text] { return unsafe known }
+        var made: OpaquePointer?
+        guard
+            unsafe sqlite3_prepare_v3(
+                handle, text, -1, UInt32(SQLITE_PREPARE_PERSISTENT), &made, nil)
+                == SQLITE_OK, let made = unsafe made
+        else { throw failure }
+        unsafe statements[text] = made
+        return unsafe made
+    }
+
+    @unsafe private func bind(
+        _ value: Value, to statement: OpaquePointer, at index: Int32
+    ) -> Int32 {
+        switch value {
+        case .null: unsafe sqlite3_bind_null(statement, index)
+        case .integer(let number): unsafe sqlite3_bind_int64(statement, index, number)
+        case .text(let text):
+            unsafe ratel_sqlite3_bind_text(statement, index, text, Int32(text.utf8.count))
+        case .blob(let bytes):
+            unsafe ratel_sqlite3_bind_blob(statement, index, bytes, Int32(bytes.count))
+        }
+    }
+
+    @unsafe private func columns(of statement: OpaquePointer) -> [Value] {
+        let count = unsafe sqlite3_column_count(statement)
+        return (0..<count).map { unsafe column($0, of: statement) }
+    }
+
+    @unsafe private func column(_ index: Int32, of statement: OpaquePointer) -> Value {
+        let count = Int(unsafe sqlite3_column_bytes(statement, index))
+        switch unsafe sqlite3_column_type(statement, index) {
+        case SQLITE_INTEGER: return .integer(unsafe sqlite3_column_int64(statement, index))
+        case SQLITE_TEXT:
+            guard let text = unsafe sqlite3_column_text(statement, index) else { return .null }
+            return .text(
+                unsafe String(
+                    decoding: UnsafeBufferPointer(start: text, count: count), as: UTF8.self))
+        case SQLITE_BLOB:
+            guard let bytes = unsafe sqlite3_column_blob(statement, index) else { return .blob([]) }
+            return .blob(unsafe Array(UnsafeRawBufferPointer(start: bytes, count: count)))
+        default: return .null
+        }
+    }
+
+    private var failure: LedgerError {
+        LedgerError(unsafe String(cString: sqlite3_errmsg(handle)))
+    }
+}

@@ -1,0 +1,160 @@
+internal import FoundationEssentials
+internal import Keys
+internal import Ledger
+internal import Loop
+internal import RATS
+internal import Receipts
+
+/// `ratel audit`: recomputes what a router billed from its exports, with nobody else involved.
+public enum LedgerAuditor {
+    /// Bytes of one file of an export: an hour of 217 requests a second has some 2.5 GiB, which
+    /// belong on a machine with as much memory; a tenth of it is taken here at once.
+    private static let maxFile = 256 << 20
+
+    /// Audits the hours in `folder`, which each have a folder of their own; `keyPath` is the PEM of
+    /// the router's public key. Status 0 when everything adds up, 1 when not, 2 when it cannot be
+    /// read.
+    public static func run(
+        folder: String, keyPath: String, json: Bool
+    ) throws(ConfigurationError) -> Inspector.Finding {
+        let key = try readKey(keyPath)
+        var hours: [ExportAudit.Result] = []
+        let found = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+        let names = found.filter { System.exists("\(folder)/\($0)/root.json") }
+        guard !names.isEmpty else {
+            throw ConfigurationError(
+                "\(folder): expected a folder for each hour, with a root.json; got none")
+        }
+        for name in names.sorted() {
+            do throws(Refusal) {
+                hours.append(try audit("\(folder)/\(name)", key))
+            } catch {
+                return Inspector.Finding(output: EvidenceReport.table(error), status: 2)
+            }
+        }
+        let report = AuditReport(hours: hours)
+        return Inspector.Finding(
+            output: json ? report.json.serialised(pretty: true) + "\n" : report.text,
+            status: report.findings.isEmpty ? 0 : 1)
+    }
+
+    private static func readKey(_ path: String) throws(ConfigurationError) -> [UInt8] {
+        // P-256: some 180 bytes.
+        guard let bytes = System.readFile(path, limit: 16 << 10) else {
+            throw ConfigurationError("--key \(path): cannot be read")
+        }
+        do throws(KeyError) {
+            let blocks = try PEM.decode(bytes, label: "PUBLIC KEY", limit: 1)
+            guard let first = blocks.first else {
+                throw KeyError(.malformed, "expected a PEM block of a PUBLIC KEY")
+            }
+            return try PublicKey(spki: first).spki
+        } catch {
+            throw ConfigurationError("--key \(path): \(error)")
+        }
+    }
+
+    private static func audit(
+        _ folder: String, _ key: [UInt8]
+    ) throws(Refusal) -> ExportAudit.Result {
+        try ExportAudit.run(routerKey: key) { file, each throws(Refusal) in
+            let path = "\(folder)/\(file.rawValue)"
+            guard let bytes = System.readFile(path, limit: maxFile) else {
+                throw Refusal(
+                    "audit.file.unreadable", .evidence, field: path,
+                    expected: "a file of at most \(maxFile) bytes", got: "none that can be read",
+                    remedy: "ask the router for the whole export")
+            }
+            for line in bytes.split(separator: UInt8(ascii: "\n")) {
+                try each(String(decoding: line, as: UTF8.self))
+            }
+        }
+    }
+}
+
+/// What an audit found, over all hours.
+private struct AuditReport {
+    let hours: [ExportAudit.Result]
+    let findings: [ReceiptAudit.Finding]
+
+    init(hours: [ExportAudit.Result]) {
+        self.hours = hours
+        var findings = hours.flatMap(\.findings)
+        // Hours without receipts have no places.
+        let placed = hours.filter { $0.receipts > 0 }.sorted { $0.hour < $1.hour }
+        for (before, after) in zip(placed, placed.dropFirst()) where after.first != before.last + 1
+        {
+            findings.append(
+                ReceiptAudit.Finding(
+                    receipt: nil,
+                    refusal: Refusal(
+                        "audit.hour.gap", .evidence, field: "first_seq of hour \(after.hour)",
+                        expected: "\(before.last + 1)", got: "\(after.first)",
+                        remedy: "ask the router for the hours between")))
+        }
+        self.findings = findings
+    }
+
+    private var bills: [(account: String, bill: ReceiptAudit.Bill)] {
+        var bills: [String: ReceiptAudit.Bill] = [:]
+        for hour in hours {
+            bills.merge(hour.bills) { one, other in
+                ReceiptAudit.Bill(
+                    requests: one.requests + other.requests, cost: one.cost + other.cost)
+            }
+        }
+        return bills.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
+    }
+
+    var text: String {
+        var table = Table()
+        table.heading(findings.isEmpty ? "EVERYTHING ADDS UP" : "IT DOES NOT ADD UP")
+        table.row("hours", "\(hours.count)")
+        table.row("receipts", "\(hours.reduce(0) { $0 + $1.receipts })")
+        for (account, bill) in bills {
+            table.row(
+                account, "\(bill.requests) requests, \(AuditReport.dollars(bill.cost))")
+        }
+        var text = table.text
+        for finding in findings {
+            text += "\n" + (finding.receipt.map { "receipt \($0)\n" } ?? "")
+            text += EvidenceReport.table(finding.refusal)
+        }
+        return text
+    }
+
+    var json: JSONValue {
+        .members([
+            ("adds_up", .bool(findings.isEmpty)), ("hours", .integer(hours.count)),
+            ("receipts", .integer(hours.reduce(0) { $0 + $1.receipts })),
+            (
+                "bills",
+                .array(
+                    bills.map { account, bill in
+                        .members([
+                            ("account", .string(account)), ("requests", .integer(bill.requests)),
+                            ("cost_nusd", .integer(bill.cost)),
+                        ])
+                    })
+            ),
+            (
+                "findings",
+                .array(
+                    findings.map { finding in
+                        .members(
+                            [("receipt_id", finding.receipt.map { .string($0) } ?? .null)]
+                                + finding.refusal.parts.filter { !$0.text.isEmpty }.map {
+                                    ($0.name, .string($0.text))
+                                })
+                    })
+            ),
+        ])
+    }
+
+    /// To the nano-dollar.
+    private static func dollars(_ cost: Int64) -> String {
+        let rest = String(cost % 1_000_000_000)
+        return "$\(cost / 1_000_000_000)."
+            + String(repeating: "0", count: 9 - rest.count) + rest
+    }
+}
