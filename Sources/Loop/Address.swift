@@ -46,6 +46,17 @@ public enum Address: Sendable, Equatable, CustomStringConvertible {
         return (found, port)
     }
 
+    /// What tells one host from another when they are counted: an IPv4 address, or the first 64
+    /// bits of an IPv6 address, since a host has all that follow (RFC 4291 section 2.5.4). Others
+    /// are counted as one.
+    public var host: [UInt8] {
+        guard let (bytes, _) = octets else { return [] }
+        // RFC 4291 section 2.5.5.2: IPv4 in the clothes of IPv6.
+        let mapped: [UInt8] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF]
+        if bytes.count == 16, Array(bytes[..<12]) == mapped { return Array(bytes[12...]) }
+        return Array(bytes.prefix(8))
+    }
+
     /// The address that 4 or 16 bytes in network order are; nil for other counts.
     public init?(octets: [UInt8], port: UInt16) {
         switch octets.count {

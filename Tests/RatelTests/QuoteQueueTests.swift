@@ -89,11 +89,11 @@ struct QuoteQueueTests {
     }
 
     private func submit(
-        _ queue: QuoteQueue, _ job: QuoteJob, _ caller: Caller, of address: String = "a",
+        _ queue: QuoteQueue, _ job: QuoteJob, _ caller: Caller, of host: [UInt8] = [1],
         isWanted: @escaping @Sendable () -> Bool = { true }
     ) -> Gate<Result<QuoteJob.Outcome, Refusal>> {
         let gate = Gate<Result<QuoteJob.Outcome, Refusal>>()
-        queue.submit(job, of: address, isWanted: isWanted, to: caller.mailbox) { gate.open($0) }
+        queue.submit(job, of: host, isWanted: isWanted, to: caller.mailbox) { gate.open($0) }
         return gate
     }
 
@@ -136,8 +136,8 @@ struct QuoteQueueTests {
         _ = attester.began.wait()
         let mine = (1...3).map { submit(queue, job(attester, keys, $0), caller) }
         #expect(code(submit(queue, job(attester, keys, 4), caller).wait()) == "attester.busy")
-        let others = submit(queue, job(attester, keys, 5), caller, of: "b")
-        let late = submit(queue, job(attester, keys, 6), caller, of: "b")
+        let others = submit(queue, job(attester, keys, 5), caller, of: [2])
+        let late = submit(queue, job(attester, keys, 6), caller, of: [2])
         #expect(code(late.wait()) == "attester.busy")
         hold.open(true)
         for gate in [first, others] + mine { #expect(code(gate.wait()) == "good") }
@@ -216,10 +216,10 @@ struct QuoteQueueTests {
         let first = submit(queue, job(attester, keys, 0), caller)
         _ = attester.began.wait()
         var gates = (1...4).map { submit(queue, credential(attester, keys, $0), caller) }
-        gates.append(submit(queue, credential(attester, keys, 9), caller, of: "b"))
+        gates.append(submit(queue, credential(attester, keys, 9), caller, of: [2]))
         // One that nobody waits for any more is not asked of the device.
         _ = submit(queue, credential(attester, keys, 7), caller, isWanted: { false })
-        gates.append(submit(queue, job(attester, keys, 5), caller, of: "b"))
+        gates.append(submit(queue, job(attester, keys, 5), caller, of: [2]))
         hold.open(true)
         for gate in [first] + gates { #expect(code(gate.wait()) == "good") }
         #expect(attester.done.withLock { $0 } == [0, 1, 0, 9, 2, 3, 4])

@@ -71,7 +71,7 @@ final class ExchangeRun {
                 owner?.exchangeSends(bytes, on: link)
             case .quote(let job):
                 channel.quotes.submit(
-                    job, of: link.callerAddress, isWanted: { [presence] in presence.isThere },
+                    job, of: link.callerHost, isWanted: { [presence] in presence.isThere },
                     to: link.loop.mailbox, then: resume(link))
             case .appraise(let job):
                 channel.appraisals.run(job, on: link.loop) { [self] outcome in
@@ -125,11 +125,10 @@ extension Link {
             export: { [unowned self] in self.export(label: $0, context: $1, count: 32) })
     }
 
-    /// The peer's address without its port: what tells one caller from another.
-    var callerAddress: String {
+    /// What tells one caller from another.
+    var callerHost: [UInt8] {
         let address = (self as? Downstream)?.remote ?? peerAddress
-        guard case .ip(let host, _)? = address else { return "unix" }
-        return host
+        return address?.host ?? []
     }
 }
 

@@ -12,7 +12,7 @@ final class QuoteQueue: Sendable {
         /// Challenges that may wait: those of two quotes of a second each at 5,000 handshakes a
         /// second, which is more than two cores make, and some 1 KiB each.
         var capacity = 16_384
-        /// Challenges of one address that may wait: the last quarter is for others, since anybody
+        /// Challenges of one host that may wait: the last quarter is for others, since anybody
         /// may ask.
         var capacityOfCaller = 12_288
         /// Milliseconds for each quote, and quotes that may come at once after a rest: 20 a second
@@ -32,7 +32,7 @@ final class QuoteQueue: Sendable {
 
     private struct Challenge: Sendable {
         let job: QuoteJob
-        let caller: String
+        let caller: [UInt8]
         let isWanted: @Sendable () -> Bool
         let deliver: @Sendable (Result<QuoteJob.Outcome, Refusal>) -> Void
     }
@@ -40,13 +40,13 @@ final class QuoteQueue: Sendable {
     private struct State {
         /// Oldest first.
         var challenges: [Challenge] = []
-        var byCaller: [String: Int] = [:]
+        var byCaller: [[UInt8]: Int] = [:]
         /// Other work of the Attester, which shares nothing.
         var errands: [@Sendable () -> Void] = []
         var isWorking = false
         /// Whether a credential was opened since the last quote, and for whom the last one was.
         var isQuotesTurn = false
-        var lastOpened: String?
+        var lastOpened: [UInt8]?
         /// Threads that call the Attester; one, and one more for each call that hangs.
         var runners: [JobThread] = []
         var hanging = 0
@@ -74,22 +74,22 @@ final class QuoteQueue: Sendable {
             State(credit: limits.burst * limits.interval, creditedAt: System.uptimeMilliseconds))
     }
 
-    /// Runs `job` for the caller at `address` and hands its outcome to `completion` on the loop of
+    /// Runs `job` for the caller on `host` and hands its outcome to `completion` on the loop of
     /// `mailbox`; drops it when `isWanted` says, at its turn, that nobody waits for it any more.
     func submit(
-        _ job: QuoteJob, of address: String, isWanted: @escaping @Sendable () -> Bool,
+        _ job: QuoteJob, of host: [UInt8], isWanted: @escaping @Sendable () -> Bool,
         to mailbox: Mailbox,
         then completion: @escaping @Sendable (Result<QuoteJob.Outcome, Refusal>) -> Void
     ) {
-        let challenge = Challenge(job: job, caller: address, isWanted: isWanted) { outcome in
+        let challenge = Challenge(job: job, caller: host, isWanted: isWanted) { outcome in
             mailbox.post { completion(outcome) }
         }
         let isAccepted = state.withLock { state in
             guard state.challenges.count < limits.capacity,
-                state.byCaller[address, default: 0] < limits.capacityOfCaller
+                state.byCaller[host, default: 0] < limits.capacityOfCaller
             else { return false }
             state.challenges.append(challenge)
-            state.byCaller[address, default: 0] += 1
+            state.byCaller[host, default: 0] += 1
             return true
         }
         guard isAccepted else {
@@ -98,7 +98,7 @@ final class QuoteQueue: Sendable {
                     Refusal(
                         "attester.busy", .attestation, field: "challenges that wait",
                         expected:
-                            "at most \(limits.capacity), \(limits.capacityOfCaller) of one address",
+                            "at most \(limits.capacity), \(limits.capacityOfCaller) of one host",
                         got: "more", remedy: "try again in a second")))
         }
         work()

@@ -72,7 +72,7 @@ struct WellKnownEndpoint {
                 settings: channel.settings)
             let bound = LoopBound((caller: caller, reply: reply))
             channel.quotes.submit(
-                challenge.job, of: connection.callerAddress,
+                challenge.job, of: connection.callerHost,
                 isWanted: { [presence = reply.presence] in presence.isThere },
                 to: connection.loop.mailbox
             ) { outcome in
