@@ -4,15 +4,23 @@ public import TLS
 /// follows decides what the key is worth.
 ///
 /// It lets every certificate through, because a link opens only with a `Passage`, and only a
-/// settled exchange, or a policy that says `anonymous`, has one to give.
+/// settled exchange, or a policy that says `anonymous`, has one to give. Where it was told whose
+/// name the peer must have, its certificate must show that too, beside the Evidence: a machine with
+/// the same measurements elsewhere has Evidence as good, but not the name.
 public struct ChannelVerifier: PeerVerifier {
     /// Whether the peer must present a certificate: it must where it has to attest, since its key
     /// is part of what its Evidence covers.
     public let demandsCertificate: Bool
+    private let name: WebServerVerifier?
 
-    /// Says whether a certificate is demanded.
-    public init(demandsCertificate: Bool) {
+    /// Where a name has to be vouched for.
+    public var readsChain: Bool { name != nil }
+
+    /// Says whether a certificate is demanded, and who vouches for the peer's name where that is
+    /// asked for.
+    public init(demandsCertificate: Bool, name: WebServerVerifier? = nil) {
         self.demandsCertificate = demandsCertificate
+        self.name = name
     }
 
     /// Accepts; a demanded certificate that is missing never gets here (`certificate_required`).
@@ -20,6 +28,7 @@ public struct ChannelVerifier: PeerVerifier {
         if demandsCertificate, handshake.peerKey == nil {
             throw TLSError("the peer presented no certificate")
         }
+        try name?.judge(handshake)
     }
 }
 

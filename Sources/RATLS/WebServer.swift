@@ -12,6 +12,9 @@ public struct WebServerVerifier: PeerVerifier {
     /// A server always presents one.
     public var demandsCertificate: Bool { true }
 
+    /// Its certificates lead to an anchor.
+    public var readsChain: Bool { true }
+
     /// Trusts `anchors` to name the server `host`; `now` is the Unix time.
     public init(host: String, anchors: [Certificate], now: @escaping @Sendable () -> Int64) {
         self.host = host

@@ -1,4 +1,5 @@
 internal import Appraisal
+internal import Keys
 internal import Logging
 internal import Loop
 internal import RATLS
@@ -18,7 +19,7 @@ public enum ClientHelper {
                 ChannelProtocol.attestedHTTP2, ChannelProtocol.attestedHTTP1,
                 FlashbotsMessage.applicationProtocol,
                 ChannelProtocol.plainHTTP1,
-            ], ChannelVerifier(demandsCertificate: true), attester, settings.identity,
+            ], try settings.serverVerifier(), attester, settings.identity,
             settings.gateway.padding.records)
         let log = ChannelLog(logger: logger, accessLog: settings.logging.accessLog)
         let store = try settings.collateral.make(
@@ -55,6 +56,29 @@ public enum ClientHelper {
         return try ServiceRuntime(
             operation, settings.gateway, logger: logger, admin: settings.admin
         ).run()
+    }
+}
+
+extension ServiceSettings {
+    /// What is asked of the server's certificate, beside its Evidence.
+    fileprivate func serverVerifier() throws(ConfigurationError) -> ChannelVerifier {
+        guard let serverRoots else { return ChannelVerifier(demandsCertificate: true) }
+        // As many as the system has.
+        guard let pem = System.readFile(serverRoots, limit: 4 << 20) else {
+            throw ConfigurationError("--server-roots \(serverRoots): cannot be read")
+        }
+        guard case .ip(let host, _) = upstream else {
+            throw ConfigurationError("--server-roots: a Unix socket has no name to vouch for")
+        }
+        do throws(KeyError) {
+            return ChannelVerifier(
+                demandsCertificate: true,
+                name: WebServerVerifier(
+                    host: host, anchors: try Certificate.read(pem: pem, limit: 1_024),
+                    now: { System.now }))
+        } catch {
+            throw ConfigurationError("--server-roots \(serverRoots): \(error)")
+        }
     }
 }
 

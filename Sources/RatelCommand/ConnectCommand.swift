@@ -29,6 +29,15 @@ struct ConnectCommand: ParsableCommand {
             valueName: "address"))
     var listen: String?
 
+    @Option(
+        name: .customLong("server-roots"),
+        help: ArgumentHelp(
+            """
+            PEM of authorities: the server's certificate must also be for its name, by one of \
+            these (default: Evidence alone counts).
+            """, valueName: "file"))
+    var serverRoots: String?
+
     @OptionGroup(title: "Attestation (where the server asks for it)")
     var attestation: AttesterOptions
 
@@ -40,7 +49,10 @@ struct ConnectCommand: ParsableCommand {
 
     func run() throws {
         try finish { () throws(ConfigurationError) in
-            let own = ["listen": listen, "server": server, "policy": policy]
+            let own = [
+                "listen": listen, "server": server, "policy": policy,
+                "server-roots": serverRoots,
+            ]
             let source = try ConfigurationSource(
                 own, attestation.flags, collateral.flags, common.flags)
             return try ClientHelper.run(ServiceSettings.connect(source))

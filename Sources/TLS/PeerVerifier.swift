@@ -9,8 +9,15 @@ public protocol PeerVerifier: Sendable {
     /// section 6.2).
     var demandsCertificate: Bool { get }
 
+    /// Whether it looks at the certificates beside the peer's own.
+    var readsChain: Bool { get }
+
     /// Judges the finished handshake; throws to close it before any application byte.
     func judge(_ handshake: Handshake) throws(TLSError)
+}
+
+extension PeerVerifier {
+    public var readsChain: Bool { false }
 }
 
 /// The facts of one finished handshake.
@@ -25,7 +32,8 @@ public struct Handshake: Sendable {
     public let peerKey: [UInt8]?
     /// The peer's certificate, DER.
     public let peerCertificate: [UInt8]?
-    /// Every certificate that the peer sent, DER, leaf first; only on connections of `Profile.web`.
+    /// Every certificate that the peer sent, DER, leaf first; where the verifier reads
+    /// them.
     public let peerChain: [[UInt8]]
     /// The cipher suite's standard name.
     public let cipherSuite: String

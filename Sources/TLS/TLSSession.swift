@@ -221,7 +221,7 @@ public struct TLSSession: ~Copyable {
             localKey: presentedCertificate.flatMap { unsafe TLSSession.publicKey(of: $0) },
             peerKey: peer.flatMap { unsafe TLSSession.publicKey(of: $0) },
             peerCertificate: peer.flatMap { unsafe TLSSession.der($0, i2d_X509) },
-            peerChain: context.profile == .web ? peerChain : [],
+            peerChain: context.verifier.readsChain ? peerChain : [],
             cipherSuite: SSL_CIPHER_standard_name(SSL_get_current_cipher(ssl))
                 .map { unsafe String(cString: $0) } ?? "")
     }

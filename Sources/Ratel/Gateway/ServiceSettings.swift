@@ -12,6 +12,9 @@ public struct ServiceSettings: Sendable {
     public var attester: AttesterSettings
     /// A certificate of a public CA or SPIFFE, in place of the self-signed one.
     public var identity: ProvidedIdentity?
+    /// PEM of those who may vouch for the server's name, beside its Evidence; nil where that alone
+    /// counts.
+    public var serverRoots: String?
     /// Health, readiness, metrics.
     public var admin: AdminSettings
     /// Where collateral comes from.
@@ -54,6 +57,7 @@ public struct ServiceSettings: Sendable {
         policy = PolicySource(path: try source.required("policy"))
         self.attester = try AttesterSettings(source, default: attester)
         identity = try ProvidedIdentity.read(source)
+        serverRoots = source["server-roots"]
         self.admin = try AdminSettings(source, default: admin)
         collateral = try CollateralSettings(source)
         logging = try LoggingSettings(source)
