@@ -49,8 +49,7 @@ final class SQLiteDatabase {
     deinit { close() }
 
     private func close() {
-        for unsafestatement in unsafe statements.values { unsafe sqlite3_finalize(statement) }
-        unsafe statements = [:]
+        while let last = unsafe statements.popFirst() { unsafe sqlite3_finalize(last.value) }
         unsafe sqlite3_close_v2(handle)
     }
 
