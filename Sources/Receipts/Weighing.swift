@@ -76,7 +76,7 @@ public enum Weighing {
             return isNamed ? UInt64(measures.position) : demotion + score(of: measures, request)
         case .price:
             // Of 2^53 and 2^4: 57 bits.
-            key = UInt64(UInt128(measures.cost) * UInt128(measures.inflation) >> 16)
+            key = UInt64((UInt128(measures.cost) * UInt128(measures.inflation)) >> 16)
         case .throughput: key = UInt64(measures.gap)
         case .latency: key = UInt64(measures.first)
         }

@@ -114,6 +114,9 @@ struct WeighingTests {
         #expect(order(request(.price, first: 0, gap: 0), all) == [3, 0, 1])
         #expect(order(request(.throughput, first: 0, gap: 0), all) == [0, 3, 1])
         #expect(order(request(.latency, first: 0, gap: 0), all) == [0, 3, 1])
+        // A tenth more tokens for the same bytes is a tenth dearer.
+        let padded = changed(95) { $0.inflation = Measures.unit * 11 / 10 }
+        #expect(order(request(.price), [padded, changed(100) { _ in }]) == [1, 0])
         // What is over the caller's own limit comes after what is not.
         #expect(order(request(.price, first: 500_000, gap: 0), all) == [0, 1, 3])
         let named = [dear, cheap, changed(20) { $0.position = 2 }, changed(90) { $0.position = 1 }]
