@@ -103,7 +103,7 @@ let package = Package(
             "RatelTests",
             [
                 "Ratel", "RATLS", "Appraisal", "Attestation", "RATS", "Keys", "Bytes", "Loop",
-                .product(name: "Logging", package: "swift-log"),
+                "Receipts", .product(name: "Logging", package: "swift-log"),
             ]),
     ]
 )

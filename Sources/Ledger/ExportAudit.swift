@@ -35,11 +35,8 @@ public struct ExportAudit {
         var (decisions, tree) = ([String: Decision](), HashTree.Growing())
         try lines(.decisions) { line throws(Refusal) in
             tree.append(Array(line.utf8))
-            let value = try parse(line, .decisions)
-            guard let id = value["receipt_id"]?.text else {
-                throw malformed("decisions.jsonl", "a receipt_id", "none")
-            }
-            decisions[id] = try Decision(reading: value["candidates"], at: "candidates")
+            let (id, decision) = try decision(line)
+            decisions[id] = decision
         }
         var audit = try ReceiptAudit(
             routerKey: routerKey, offers: offers, decisions: decisions, seeds: [root.seed])
@@ -55,6 +52,40 @@ public struct ExportAudit {
             bills: audit.bills,
             findings: audit.findings
                 + root.findings(receipts: receipts, decisions: tree, places: audit.places))
+    }
+
+    /// What the provider that published `offers` finds of itself in an export, which `run` found
+    /// whole: how often it was weighed, and the requests for which it was not looked at.
+    ///
+    /// Errors: what makes the export unreadable.
+    public static func participation(
+        of offers: [SignedStatement],
+        lines: (LedgerExport.File, (String) throws(Refusal) -> Void) throws(Refusal) -> Void
+    ) throws(Refusal) -> Participation {
+        var decisions: [String: Decision] = [:]
+        try lines(.decisions) { line throws(Refusal) in
+            let (id, decision) = try decision(line)
+            decisions[id] = decision
+        }
+        var participation = try Participation(of: offers)
+        try lines(.receipts) { line throws(Refusal) in
+            let statement = try SignedStatement(.receipt, reading: parse(line, .receipts))
+            guard let id = statement.body["receipt_id"]?.text, let decision = decisions[id] else {
+                throw malformed("decisions.jsonl", "the candidates of each receipt", "none")
+            }
+            try participation.add(statement, decision)
+        }
+        return participation
+    }
+
+    private static func decision(_ line: String) throws(Refusal) -> (String, Decision) {
+        let value = try parse(line, .decisions)
+        guard let id = value["receipt_id"]?.text else {
+            throw malformed("decisions.jsonl", "a receipt_id", "none")
+        }
+        let decision = try Decision(
+            request: value["request"], candidates: value["candidates"], at: "decision")
+        return (id, decision)
     }
 
     private static func parse(

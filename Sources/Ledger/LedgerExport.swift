@@ -5,8 +5,8 @@ internal import Receipts
 /// and auditors get, and all that they need.
 ///
 /// `receipts.jsonl` has the receipts in their order, `decisions.jsonl` the candidates of each,
-/// `offers.jsonl` the offers that they name, and `root.json` the signed root, with the seed of the
-/// hour's draws, which is secret until then.
+/// `offers.jsonl` the offers that they name or weigh, and `root.json` the signed root, with the
+/// seed of the hour's draws, which is secret until then.
 public struct LedgerExport {
     /// A file of an export.
     public enum File: String, Sendable, CaseIterable {
@@ -79,16 +79,27 @@ public struct LedgerExport {
         if first == 0 { first = sequence }
         last = sequence
         receipts.append(statement.digest)
-        let line = JSONValue.members([
-            ("receipt_id", .string(id)),
-            ("candidates", JSONParser.parse(Array(decision.utf8)) ?? .null),
-        ]).serialised()
+        guard let parts = JSONParser.parse(Array(decision.utf8))?.members else {
+            throw LedgerError("the decision of receipt \(id) cannot be read")
+        }
+        let line = JSONValue.object([.init("receipt_id", .string(id))] + parts).serialised()
         decisions.append(Array(line.utf8))
         if let offer = statement.body["offer_hash"]?.text.flatMap(Hex.decode) {
             offers.insert(offer)
         }
+        noteOffers(parts)
         try write(.receipts, text)
         try write(.decisions, line)
+    }
+
+    // The costs that candidates were weighed by follow from their offers.
+    private mutating func noteOffers(_ decision: [JSONValue.Member]) {
+        let candidates = decision.first { $0.name == "candidates" }?.value.items ?? []
+        for candidate in candidates where candidate["measures"] != .null {
+            if let offer = candidate["offer_hash"]?.text.flatMap(Hex.decode) {
+                offers.insert(offer)
+            }
+        }
     }
 
     private func writeOffers(

@@ -58,6 +58,30 @@ public struct Offer: Sendable, Equatable {
     public var notBefore: Int64
     public var notAfter: Int64
 
+    /// Describes one; `SignedStatement` signs its `json`.
+    public init(
+        id: String, sequence: Int64, keyset: [UInt8], measurement: [UInt8], model: Model,
+        price: Price, billing: Billing, settlement: String, cancelPolicy: CancelPolicy,
+        tokensPerMinute: Int64, streams: Int64, region: String, retention: String, notBefore: Int64,
+        notAfter: Int64
+    ) {
+        self.id = id
+        self.sequence = sequence
+        self.keyset = keyset
+        self.measurement = measurement
+        self.model = model
+        self.price = price
+        self.billing = billing
+        self.settlement = settlement
+        self.cancelPolicy = cancelPolicy
+        self.tokensPerMinute = tokensPerMinute
+        self.streams = streams
+        self.region = region
+        self.retention = retention
+        self.notBefore = notBefore
+        self.notAfter = notAfter
+    }
+
     /// Seconds that an offer may be valid for at most: a price that moved is known within the
     /// hour.
     public static let maxLifetime: Int64 = 3_600

@@ -31,7 +31,7 @@ public struct ReceiptAudit {
     }
 
     private let routerKey: [UInt8]
-    private let offers: [[UInt8]: (offer: Offer, statement: SignedStatement)]
+    let offers: [[UInt8]: (offer: Offer, statement: SignedStatement)]
     private let decisions: [String: Decision]
     private let seeds: [[UInt8]: [UInt8]]
 
@@ -229,24 +229,9 @@ public struct ReceiptAudit {
                 "audit.seed.missing", "seed_commitment", "a seed of the export",
                 Hex.encode(receipt.seedCommitment), "wait until the hour is over, then ask for it")
         }
+        try checkWeights(decision)
+        try checkCosts(decision)
         try checkDraws(receipt, decision, seed)
-    }
-
-    // Each attempt is drawn anew among those that are left.
-    private func checkDraws(
-        _ receipt: Receipt, _ decision: Decision, _ seed: [UInt8]
-    ) throws(Refusal) {
-        var left = decision
-        for (index, attempt) in receipt.attempts.enumerated() {
-            let drawn = left.choice(Decision.draw(for: receipt.id, attempt: index, seed: seed))
-            guard drawn?.offer == attempt.offer else {
-                throw refusal(
-                    "audit.decision.draw", "attempts[\(index)]",
-                    drawn.map { Hex.encode($0.offer) } ?? "none", Hex.encode(attempt.offer),
-                    "the router chose another provider than the draw did")
-            }
-            left = left.without(attempt.offer)
-        }
     }
 
     // MARK: Words
@@ -260,7 +245,7 @@ public struct ReceiptAudit {
                 receipt: receipt, refusal: refusal(code, field, expected, got, remedy)))
     }
 
-    private func refusal(
+    func refusal(
         _ code: String, _ field: String, _ expected: String, _ got: String, _ remedy: String
     ) -> Refusal {
         Refusal(code, .evidence, field: field, expected: expected, got: got, remedy: remedy)

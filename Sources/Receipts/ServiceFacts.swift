@@ -39,6 +39,29 @@ public struct ServiceFacts: Sendable, Equatable {
     public var first: Int64
     public var ended: Int64
 
+    /// Describes one; `SignedStatement` signs its `json`.
+    public init(
+        receipt: String, sequence: Int64, previous: [UInt8], offer: [UInt8], model: String,
+        weights: [UInt8], request: [UInt8], response: [UInt8], chainHead: [UInt8], events: Int64,
+        usage: Usage, end: ServiceEnd, started: Int64, first: Int64, ended: Int64
+    ) {
+        self.receipt = receipt
+        self.sequence = sequence
+        self.previous = previous
+        self.offer = offer
+        self.model = model
+        self.weights = weights
+        self.request = request
+        self.response = response
+        self.chainHead = chainHead
+        self.events = events
+        self.usage = usage
+        self.end = end
+        self.started = started
+        self.first = first
+        self.ended = ended
+    }
+
     /// What is signed.
     public var json: JSONValue {
         .members([

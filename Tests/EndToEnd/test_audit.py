@@ -4,7 +4,7 @@ import json
 import pathlib
 import subprocess
 
-from bookkeeper import Bookkeeper
+from bookkeeper import Bookkeeper, weigh
 from harness import scratch
 
 
@@ -48,6 +48,23 @@ def test_a_router_that_takes_more_is_named(context):
         found = audit(context, folder, key)
         assert found.returncode == 1 and found.stdout.startswith("IT DOES NOT ADD UP")
         assert "audit.cost" in found.stdout and "r-12" in found.stdout, found.stdout
+
+
+def test_a_router_that_favours_its_own_is_named(context):
+    def heavier(request, candidates):
+        candidates[0]["weight"] *= 2
+
+    def cheaper(request, candidates):
+        candidates[0]["measures"]["cost_nusd"] -= 1
+        weigh(request, candidates)
+
+    for favour, code in ((heavier, "audit.decision.weights"), (cheaper, "audit.decision.cost")):
+        with scratch() as folder:
+            book = Bookkeeper()
+            book.serve("r-0", "a", favour=favour)
+            _, key = book.export(folder)
+            found = audit(context, folder, key)
+            assert found.returncode == 1 and code in found.stdout, found.stdout
 
 
 def test_files_that_were_changed_or_are_another_routers_are_named(context):

@@ -89,7 +89,15 @@ private final class Book {
                 ("first_ms", .integer(time)), ("ended_ms", .integer(time)),
             ]), signedBy: provider)
         last = service.digest
-        let decision = Decision([.init(offer: offer.digest, weight: 1, reason: "band")])
+        let request = Decision.Request(
+            order: .price, expected: Usage(input: 10, cached: 0, output: 5, reasoning: 0),
+            first: 0, gap: 0)
+        let measures = Decision.Measures(
+            cost: 20, first: 1, gap: 1, success: Decision.Measures.unit,
+            inflation: Decision.Measures.unit, disagreement: 0, facts: 100, position: 0)
+        let decision = Decision(
+            request,
+            weighing: [.init(offer: offer.digest, weight: 0, reason: "", measures: measures)])
         let seed = try ledger.seed(ofHour: Book.hour)
         return Ledger.Entry(
             receipt: Receipt(
@@ -133,6 +141,19 @@ struct LedgerTests {
         #expect(result.findings.map(\.refusal.code) == [])
         #expect(result.receipts == 54 && result.first == 1 && result.last == 54)
         #expect(result.bills == ["a": .init(requests: 54, cost: 54 * 20)])
+    }
+
+    @Test func aProviderReadsWhatBecameOfItFromAnExport() throws {
+        let book = try Book()
+        let ledger = try book.open()
+        _ = try ledger.append([try book.entry("r", of: ledger)])
+        let files = try book.export(ledger)
+        let participation = try ExportAudit.participation(of: [book.offer]) {
+            file, each throws(Refusal) in
+            for line in files[file] ?? [] { try each(line) }
+        }
+        #expect(participation.weighed == 1 && participation.served == 1)
+        #expect(participation.leftOut == [] && participation.reasons == [:])
     }
 
     @Test func aRequestIsWrittenOnce() throws {

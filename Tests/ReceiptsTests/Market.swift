@@ -3,6 +3,15 @@ import RATS
 
 @testable import Receipts
 
+extension Decision.Measures {
+    /// Those of a provider that nothing is to be said of.
+    static func usual(cost: Int64) -> Decision.Measures {
+        Decision.Measures(
+            cost: cost, first: 500_000, gap: 20_000, success: unit, inflation: unit,
+            disagreement: 0, facts: 100, position: 0)
+    }
+}
+
 /// A router with two providers, and everything that they sign.
 struct Market {
     let router = try! PrivateKey.generate()
@@ -32,14 +41,31 @@ struct Market {
             notBefore: 1_000, notAfter: 2_000)
     }
 
+    static let request = Decision.Request(
+        order: .score, expected: Usage(input: 600, cached: 100, output: 50, reasoning: 0),
+        first: 2_000_000, gap: 40_000)
+
+    /// Both offers, which are as good as each other, weighed.
+    func considered() throws -> Decision {
+        var candidates: [Decision.Candidate] = []
+        for offer in offers {
+            let cost = try Offer(offer).price.cost(of: Market.request.expected)
+            candidates.append(
+                Decision.Candidate(
+                    offer: offer.digest, weight: 0, reason: "", measures: .usual(cost: cost)))
+        }
+        return Decision(Market.request, weighing: candidates)
+    }
+
     /// Serves one request as the draw has it; the closures change what is signed.
     mutating func serve(
         _ id: String, end: ServiceEnd = .complete,
         facts change: (inout ServiceFacts) -> Void = { _ in },
-        receipt alter: (inout Receipt) -> Void = { _ in }
+        receipt alter: (inout Receipt) -> Void = { _ in },
+        decision weigh: (inout Decision) -> Void = { _ in }
     ) throws {
-        let decision = Decision(
-            offers.map { Decision.Candidate(offer: $0.digest, weight: 50, reason: "band") })
+        var decision = try considered()
+        weigh(&decision)
         let drawn = decision.choice(Decision.draw(for: id, attempt: 0, seed: seed))!
         let index = offers.firstIndex { $0.digest == drawn.offer }!
         let last = services[index]

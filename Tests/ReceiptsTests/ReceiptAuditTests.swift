@@ -66,17 +66,69 @@ struct ReceiptAuditTests {
         #expect(try market.audit().codes.contains("audit.decision.draw"))
     }
 
+    private func findings(decision: (Decision) -> Decision) throws -> [String] {
+        var market = try Market()
+        try market.serve("r", decision: { $0 = decision($0) })
+        return try market.audit().codes
+    }
+
+    @Test func weightsThatDoNotFollowFromMeasuresAreFound() throws {
+        func changed(_ change: (inout Decision.Candidate) -> Void) throws -> [String] {
+            try findings { decision in
+                var candidates = decision.candidates
+                change(&candidates[0])
+                return Decision(decision.request, candidates)
+            }
+        }
+        #expect(try changed { _ in } == [])
+        #expect(try changed { $0.weight *= 2 } == ["audit.decision.weights"])
+        #expect(try changed { $0.measures?.first = 9_000_000 } == ["audit.decision.weights"])
+        #expect(try changed { $0.reason = "exploration" } == ["audit.decision.weights"])
+        #expect(
+            try changed {
+                $0.measures = nil
+                $0.reason = "price"
+            }.contains("audit.decision.weights"))
+    }
+
+    @Test func measuresThatDoNotFollowFromOffersAreFound() throws {
+        let codes = try findings { decision in
+            var candidates = decision.candidates
+            candidates[0].measures?.cost -= 1
+            return Decision(decision.request, weighing: candidates)
+        }
+        #expect(codes == ["audit.decision.cost"])
+    }
+
+    /// Nobody but the provider whose offer it is can miss it.
+    @Test func aProviderFindsWhereItWasLeftOut() throws {
+        var market = try Market()
+        let own = market.offers[0]
+        for index in 0..<4 { try market.serve("r\(index)") }
+        try market.serve("without", decision: { $0 = $0.without(own.digest) })
+        #expect(try market.audit().codes == [])
+        var participation = try Participation(of: [own])
+        for receipt in market.receipts {
+            let id = try Receipt(receipt).id
+            try participation.add(receipt, try #require(market.decisions[id]))
+        }
+        #expect(participation.leftOut == ["without"])
+        #expect(participation.requests == 5 && participation.weighed == 4)
+        // In force from second 1,000 on: a minute later it should have been known.
+        var late = try Participation(of: [own], grace: 501)
+        try late.add(market.receipts[4], try #require(market.decisions["without"]))
+        #expect(late.leftOut == [] && late.requests == 0)
+    }
+
     @Test func candidatesAndSeedsCannotBeChangedLater() throws {
         var market = try Market()
         try market.serve("r")
-        let only = Decision([
-            .init(offer: market.offers[0].digest, weight: 1, reason: "band")
-        ])
+        let only = try market.considered().without(market.offers[0].digest)
         #expect(try market.audit(decisions: ["r": only]).codes == ["audit.decision.root"])
         #expect(try market.audit(decisions: [:]).codes == ["audit.decision.missing"])
         #expect(try market.audit(seeds: [Digest.sha256([1])]).codes == ["audit.seed.missing"])
         #expect(
-            try market.audit(offers: []).codes == ["audit.offer.missing"])
+            try market.audit(offers: []).codes == ["audit.decision.offer", "audit.offer.missing"])
         #expect(
             try market.audit(key: market.providers[0].spki).codes == ["audit.router.key"])
     }
