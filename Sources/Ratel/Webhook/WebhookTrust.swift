@@ -82,12 +82,12 @@ final class WebhookTrust: Sendable {
         }
         guard isDue else { return }
         do throws(KubernetesAPI.Failure) {
-            let isTrusted = try announce(now)
+            let found = try announce(now)
             state.withLock {
-                $0.isTrusted = isTrusted
+                $0.isTrusted = found.presented
                 $0.trouble = nil
             }
-            if isTrusted { present(now) }
+            if found.all { present(now) }
         } catch {
             fail(error)
         }
@@ -109,10 +109,13 @@ final class WebhookTrust: Sendable {
         }
     }
 
-    /// Has this side's certificates in every webhook of the configuration; answers whether they
-    /// were there already.
-    private func announce(_ now: Int64) throws(KubernetesAPI.Failure) -> Bool {
-        let own = state.withLock { [$0.current, $0.next].compactMap { $0?.certificate } }
+    /// Has this side's certificates in every webhook of the configuration; answers whether the one
+    /// that is presented was there already, and whether all were.
+    private func announce(
+        _ now: Int64
+    ) throws(KubernetesAPI.Failure) -> (presented: Bool, all: Bool) {
+        let (current, next) = state.withLock { ($0.current.certificate, $0.next?.certificate) }
+        let own = [current, next].compactMap { $0 }
         let found = try api.get(path)
         guard let webhooks = found["webhooks"]?.items, !webhooks.isEmpty,
             let version = found["metadata"]?["resourceVersion"]
@@ -126,8 +129,11 @@ final class WebhookTrust: Sendable {
                 ("value", version),
             ])
         ]
+        // A next one that is not there yet is no reason to take no questions.
+        var isPresented = true
         for (index, webhook) in webhooks.enumerated() {
             let bundle = TrustBundle(base64: webhook["clientConfig"]?["caBundle"]?.text)
+            isPresented = isPresented && bundle.contains(current)
             let wanted = bundle.keeping(own, now: now)
             guard wanted != bundle else { continue }
             operations.append(
@@ -137,12 +143,12 @@ final class WebhookTrust: Sendable {
                     ("value", .string(wanted.base64)),
                 ]))
         }
-        guard operations.count > 1 else { return true }
+        guard operations.count > 1 else { return (isPresented, true) }
         _ = try api.patch(path, operations)
         logger.notice(
             "the configuration trusts this certificate",
             metadata: ["sha256": "\(Hex.encode(Digest.sha256(own.last?.der ?? [])))"])
-        return false
+        return (isPresented, false)
     }
 
     /// Presents the next certificate once it has been trusted for long enough.
