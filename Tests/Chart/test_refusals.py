@@ -36,6 +36,8 @@ TEMPLATES = [
     ({"terminationGracePeriodSeconds": 305}, "drain.grace", "= 305"),
     ({"ratel": {"adminPort": 8443}}, "ports.same", "8443, 8443, 8000"),
     ({"backend": {"port": 9901}}, "ports.same", "three different ports"),
+    ({"webhook": {"enabled": True, "defaults": {"backendPort": 9901}}}, "ports.same",
+     "webhook.defaults.backendPort"),
     ({"backend": {"args": ["--host=0.0.0.0"]}}, "backend.open", "0.0.0.0"),
     ({"backend": {"args": ["--host", "::"]}}, "backend.open", "--host ::"),
     ({"backend": {"env": [{"name": "HOST", "value": "0.0.0.0"}]}}, "backend.open", "127.0.0.1"),

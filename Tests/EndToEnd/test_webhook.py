@@ -63,6 +63,39 @@ def test_what_a_pod_has_stays(context):
         assert after["metadata"]["annotations"]["other"] == "x"
 
 
+def test_a_pod_may_be_written_oddly(context):
+    """With nothing, with null and with what is empty, where lists and objects may be."""
+    with webhook(context) as running:
+        for none in (None, [], {}, "absent"):
+            odd = pod()
+            odd["metadata"]["annotations"] = none if none == {} else None
+            backend = odd["spec"]["containers"][0]
+            odd["spec"] |= {"volumes": none, "initContainers": none, "hostNetwork": None,
+                            "terminationGracePeriodSeconds": None}
+            backend |= {"lifecycle": {"preStop": None} if none == [] else none, "ports": none}
+            if none == "absent":
+                for place in (odd["spec"], backend):
+                    for key in [key for key in place if place[key] in (None, "absent")]:
+                        del place[key]
+                del odd["metadata"]["annotations"]
+            if none == {}:
+                odd["spec"] |= {"volumes": [], "initContainers": []}
+                backend["ports"] = []
+            after, _ = running.mutate(json.loads(json.dumps(odd)))
+            names = [one["name"] for one in after["spec"]["initContainers"]]
+            assert names == ["ratel"], (none, names)
+            assert [one["name"] for one in after["spec"]["volumes"]] == ["ratel-policy"]
+            assert after["spec"]["terminationGracePeriodSeconds"] == 360
+            hook = after["spec"]["containers"][0]["lifecycle"]["preStop"]
+            assert hook["httpGet"]["path"] == "/drain"
+            assert set(after["metadata"]["annotations"]) == {"ratel.dev/injected"}
+        named = pod({"a~b/c~1d": "x", "ratel.dev~1inject": "y"})
+        named["metadata"]["labels"] |= {"a~0/b": "z"}
+        after, _ = running.mutate(copy.deepcopy(named))
+        assert after["metadata"]["labels"] == named["metadata"]["labels"]
+        assert len(after["metadata"]["annotations"]) == 3
+
+
 def test_who_did_not_ask_is_left_alone(context):
     with webhook(context) as running:
         for labels in ({}, {"ratel.dev/inject": "false"}, {"ratel.dev/inject": "yes"}, None):
@@ -82,12 +115,19 @@ def test_nonsense_is_refused_with_its_remedy(context):
             ({"ratel.dev/backend-port": "0"}, ["webhook.annotation.value", "1 to 65535"]),
             ({"ratel.dev/backend-port": "8000,"}, ["webhook.annotation.value"]),
             ({"ratel.dev/backend-port": "+80"}, ["webhook.annotation.value"]),
+            # The sidecar's own, over which a caller would drain it.
+            ({"ratel.dev/backend-port": "8443"}, ["webhook.annotation.port", "8443", "another"]),
             ({"ratel.dev/padding": "none"}, ["off or records or tick", "none"]),
             ({"ratel.dev/policy": "../other"}, ["webhook.annotation.value"]),
             ({"ratel.dev/policy": "${padding}"}, ["webhook.annotation.value"]),
         ):
             message = running.refusal(pod(annotations))
             assert all(word in message for word in words), message
+        taken = pod()
+        ports = [{"containerPort": 80}, {"containerPort": 8443}]
+        taken["spec"]["containers"].append({"name": "web", "image": "w", "ports": ports})
+        message = running.refusal(taken)
+        assert "webhook.pod.port" in message and "web" in message, message
         assert "webhook.pod.host_network" in running.refusal(pod(hostNetwork=True))
         message = running.refusal(pod(volumes=[{"name": "ratel-policy", "emptyDir": {}}]))
         assert "webhook.pod.volume" in message and "rename" in message, message

@@ -90,13 +90,21 @@ Every refusal says which value, what was expected, what came, and what to do.
 
 {{- define "ratel.checks.ports" -}}
 {{- $ports := list (int .Values.ratel.port) (int .Values.ratel.adminPort) -}}
+{{- $backends := list -}}
 {{- if .Values.deployment.enabled -}}
-{{- $ports = append $ports (int .Values.backend.port) -}}
+{{- $backends = append $backends (list "backend.port" .Values.backend.port) -}}
 {{- end -}}
-{{- if ne (len $ports) (len (uniq $ports)) -}}
-{{- include "ratel.refuse" (list "ports.same" "ratel.port, ratel.adminPort, backend.port"
-  "three different ports" (join ", " $ports) "the containers of a pod share one network: change one"
-  ) -}}
+{{- if .Values.webhook.enabled -}}
+{{- $backends = append $backends
+  (list "webhook.defaults.backendPort" .Values.webhook.defaults.backendPort) -}}
+{{- end -}}
+{{- range $backends -}}
+{{- $all := append $ports (index . 1 | int) -}}
+{{- if ne (len $all) (len (uniq $all)) -}}
+{{- include "ratel.refuse" (list "ports.same"
+  (printf "ratel.port, ratel.adminPort, %s" (index . 0)) "three different ports" (join ", " $all)
+  "the containers of a pod share one network: change one") -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 

@@ -43,6 +43,7 @@ struct PodInjection {
         if hasSidecar { return noteSidecar() }
         let values = try values()
         try checkNetwork()
+        try checkPorts(values)
         let volumes = template.volumes.map { Placeholders.replaced(in: $0, values) }
         try checkNames(of: volumes)
         addContainer(Placeholders.replaced(in: template.container, values))
@@ -107,6 +108,32 @@ struct PodInjection {
             "the node's", "take hostNetwork away")
     }
 
+    // The containers of a pod share one network. A backend port that is the sidecar's own would
+    // have callers reach its admin port, which drains it; a container that listens in the
+    // sidecar's place would be reached without attestation.
+    private func checkPorts(_ values: [String: String]) throws(Refusal) {
+        let ports = template.container["ports"]?.items ?? []
+        let own = ports.compactMap { $0["containerPort"]?.integer }
+        for annotation in template.annotations where annotation.kind == .port {
+            guard let port = values[annotation.name].flatMap({ Int($0) }), own.contains(port)
+            else { continue }
+            throw refusal(
+                "webhook.annotation.port", "annotation \(PodInjection.prefix)\(annotation.name)",
+                "a port other than the sidecar's own", "\(port)",
+                "have the backend listen at another port, and name that")
+        }
+        for container in containers + (spec?["initContainers"]?.items ?? []) {
+            let declared = (container["ports"]?.items ?? []).compactMap {
+                $0["containerPort"]?.integer
+            }
+            guard let port = declared.first(where: own.contains) else { continue }
+            throw refusal(
+                "webhook.pod.port", "ports of container \(container["name"]?.text ?? "?")",
+                "ports other than the sidecar's own", "\(port)",
+                "have the container listen at another port")
+        }
+    }
+
     private func checkNames(of volumes: [JSONValue]) throws(Refusal) {
         let present = (spec?["volumes"]?.items ?? []).compactMap { $0["name"]?.text }
         for name in volumes.compactMap({ $0["name"]?.text }) where present.contains(name) {
@@ -142,7 +169,7 @@ struct PodInjection {
         guard let hook = template.backendPreStop else { return }
         for (index, container) in containers.enumerated() {
             let lifecycle = container["lifecycle"]
-            guard lifecycle?["preStop"] == nil else { continue }
+            guard lifecycle?["preStop"]?.members == nil else { continue }
             let path = "/spec/containers/\(index)/lifecycle"
             if lifecycle?.members == nil {
                 operate("add", path, .members([("preStop", hook)]))
