@@ -33,22 +33,16 @@ final class SQLiteDatabase {
         unsafe handle = opened
         // Another process may be reading; it is done within a second.
         unsafe sqlite3_busy_timeout(handle, 5_000)
-        do throws(LedgerError) {
-            for setting in [
-                "PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", "PRAGMA foreign_keys=ON",
-                "PRAGMA trusted_schema=OFF",
-            ] {
-                _ = try query(setting)
-            }
-        } catch {
-            close()
-            throw error
+        for setting in [
+            "PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", "PRAGMA foreign_keys=ON",
+            "PRAGMA trusted_schema=OFF",
+        ] {
+            _ = try query(setting)
         }
     }
 
-    deinit { close() }
-
-    private func close() {
+    // Also where opening fails: everything is set by then.
+    deinit {
         while let last = unsafe statements.popFirst() { unsafe sqlite3_finalize(last.value) }
         unsafe sqlite3_close_v2(handle)
     }
@@ -99,8 +93,7 @@ final class SQLiteDatabase {
         while true {
             switch unsafe sqlite3_step(statement) {
             case SQLITE_ROW:
-                rows.append(
-                    unsafe columns(of: statement))
+                unsafe rows.append(columns(of: statement))
             case SQLITE_DONE: return rows
             default: throw failure
             }

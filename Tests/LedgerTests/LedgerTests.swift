@@ -190,6 +190,14 @@ struct LedgerTests {
         }
     }
 
+    @Test func aFileThatIsNoLedgerIsRefused() throws {
+        let book = try Book()
+        try #require(
+            FileManager.default.createFile(
+                atPath: book.path, contents: Data([UInt8](repeating: 7, count: 4_096))))
+        #expect(throws: LedgerError.self) { try book.open() }
+    }
+
     @Test func anHourThatRunsIsNotExported() throws {
         let book = try Book()
         let ledger = try book.open()
