@@ -48,6 +48,7 @@ extension ReceiptAudit {
     ) throws(Refusal) {
         var left = decision
         for (index, attempt) in receipt.attempts.enumerated() {
+            if index > 0 { left = left.without(receipt.attempts[index - 1].offer) }
             let drawn = left.choice(Decision.draw(for: receipt.id, attempt: index, seed: seed))
             guard drawn?.offer == attempt.offer else {
                 throw refusal(
@@ -55,7 +56,6 @@ extension ReceiptAudit {
                     drawn.map { Hex.encode($0.offer) } ?? "none", Hex.encode(attempt.offer),
                     "the router chose another provider than the draw did")
             }
-            left = left.without(attempt.offer)
         }
     }
 }

@@ -59,6 +59,22 @@ public struct ReceiptAudit {
         )
     }
 
+    /// One receipt, with the facts inside it, which every check looks at.
+    private struct Subject {
+        let receipt: Receipt
+        let statement: SignedStatement
+        /// Who signed the facts, and what they are; nil where none served.
+        let service: (signed: SignedStatement, facts: Result<ServiceFacts, Refusal>)?
+
+        init(_ receipt: Receipt, _ statement: SignedStatement) {
+            self.receipt = receipt
+            self.statement = statement
+            service = receipt.service.map { signed in
+                (signed, Result { () throws(Refusal) in try ServiceFacts(signed) })
+            }
+        }
+    }
+
     /// Looks at the next receipt, in the order of their sequence.
     public mutating func add(_ statement: SignedStatement) {
         let receipt: Receipt
@@ -67,11 +83,12 @@ public struct ReceiptAudit {
         } catch {
             return findings.append(Finding(receipt: nil, refusal: error))
         }
+        let subject = Subject(receipt, statement)
         follow(receipt, statement)
-        noteService(receipt)
+        noteService(subject)
         for check in [checkKey, checkService, checkOffer, checkCost, checkDecision] {
             do throws(Refusal) {
-                try check(receipt, statement)
+                try check(subject)
             } catch {
                 findings.append(Finding(receipt: receipt.id, refusal: error))
             }
@@ -124,11 +141,13 @@ public struct ReceiptAudit {
         places = lower...max(places?.upperBound ?? lower, receipt.sequence)
     }
 
-    private mutating func noteService(_ receipt: Receipt) {
-        guard let signed = receipt.service, let facts = try? ServiceFacts(signed) else { return }
+    private mutating func noteService(_ subject: Subject) {
+        guard let (signed, found) = subject.service, case .success(let facts) = found else {
+            return
+        }
         if services[signed.key]?[facts.sequence] != nil {
             find(
-                receipt.id, "audit.service.twice", "service.seq", "each once",
+                subject.receipt.id, "audit.service.twice", "service.seq", "each once",
                 "\(facts.sequence)", "one service is billed once")
         }
         services[signed.key, default: [:]][facts.sequence] = (facts.previous, signed.digest)
@@ -136,17 +155,17 @@ public struct ReceiptAudit {
 
     // MARK: One receipt
 
-    private func checkKey(_ receipt: Receipt, _ statement: SignedStatement) throws(Refusal) {
-        guard statement.key == routerKey else {
+    private func checkKey(_ subject: Subject) throws(Refusal) {
+        guard subject.statement.key == routerKey else {
             throw refusal(
                 "audit.router.key", "key", Hex.encode(Digest.sha256(routerKey)),
-                Hex.encode(Digest.sha256(statement.key)), "it is another router's")
+                Hex.encode(Digest.sha256(subject.statement.key)), "it is another router's")
         }
     }
 
-    private func checkService(_ receipt: Receipt, _ statement: SignedStatement) throws(Refusal) {
-        guard let signed = receipt.service else { return }
-        let facts = try ServiceFacts(signed)
+    private func checkService(_ subject: Subject) throws(Refusal) {
+        guard let (_, found) = subject.service else { return }
+        let (receipt, facts) = (subject.receipt, try found.get())
         guard facts.receipt == receipt.id else {
             throw refusal(
                 "audit.service.receipt", "service.receipt_id", receipt.id, facts.receipt,
@@ -162,9 +181,9 @@ public struct ReceiptAudit {
         }
     }
 
-    private func checkOffer(_ receipt: Receipt, _ statement: SignedStatement) throws(Refusal) {
-        guard let signed = receipt.service else { return }
-        let facts = try ServiceFacts(signed)
+    private func checkOffer(_ subject: Subject) throws(Refusal) {
+        guard let (signed, found) = subject.service else { return }
+        let (receipt, facts) = (subject.receipt, try found.get())
         guard let (offer, offered) = offers[facts.offer] else {
             throw refusal(
                 "audit.offer.missing", "offer_hash", "an offer of the export",
@@ -193,8 +212,9 @@ public struct ReceiptAudit {
         }
     }
 
-    private func checkCost(_ receipt: Receipt, _ statement: SignedStatement) throws(Refusal) {
-        let (usage, cost) = try owed(receipt)
+    private func checkCost(_ subject: Subject) throws(Refusal) {
+        let receipt = subject.receipt
+        let (usage, cost) = try owed(subject)
         guard receipt.usage == usage, receipt.cost == cost else {
             throw refusal(
                 "audit.cost", "cost_nusd", "\(cost) for \(usage.json.serialised())",
@@ -204,15 +224,18 @@ public struct ReceiptAudit {
     }
 
     /// What a receipt should bill.
-    private func owed(_ receipt: Receipt) throws(Refusal) -> (Usage, Int64) {
-        guard let signed = receipt.service, let price = receipt.price else { return (.none, 0) }
-        let facts = try ServiceFacts(signed)
+    private func owed(_ subject: Subject) throws(Refusal) -> (Usage, Int64) {
+        guard let (_, found) = subject.service, let price = subject.receipt.price else {
+            return (.none, 0)
+        }
+        let facts = try found.get()
         let policy = offers[facts.offer]?.offer.cancelPolicy ?? .counted
         let cost = Billing.cost(of: facts, price: price, cancelPolicy: policy)
         return (facts.usage, cost)
     }
 
-    private func checkDecision(_ receipt: Receipt, _ statement: SignedStatement) throws(Refusal) {
+    private func checkDecision(_ subject: Subject) throws(Refusal) {
+        let receipt = subject.receipt
         guard let decision = decisions[receipt.id] else {
             throw refusal(
                 "audit.decision.missing", "candidates_root", "its candidates in the export", "none",
