@@ -2,15 +2,6 @@ internal import ArgumentParser
 
 /// Options that every long-running command has.
 struct CommonOptions: ParsableArguments {
-    @Option(help: ArgumentHelp("YAML file with any of these options.", valueName: "file"))
-    var config: String?
-
-    @Option(
-        help: ArgumentHelp(
-            "Address of /healthz, /readyz and /metrics; `off` for none.",
-            valueName: "host:port"))
-    var admin: String?
-
     @Option(
         name: .customLong("admin-drain"),
         help: """
@@ -18,14 +9,6 @@ struct CommonOptions: ParsableArguments {
             has ended; for the preStop hook of a backend (default: off).
             """)
     var adminDrain: String?
-
-    @Option(name: .customLong("log-format"), help: "text or json (default: text).")
-    var logFormat: String?
-
-    @Option(
-        name: .customLong("log-level"),
-        help: "debug, info, notice, warning or error (default: info).")
-    var logLevel: String?
 
     @Option(
         name: .customLong("access-log"),
@@ -112,9 +95,8 @@ struct CommonOptions: ParsableArguments {
     /// The flags by the names that they also have in the environment and in files.
     var flags: [String: String?] {
         [
-            "config": config, "admin": admin, "admin-drain": adminDrain,
-            "log-format": logFormat, "log-level": logLevel,
-            "access-log": accessLog, "workers": workers, "buffers": buffers,
+            "admin-drain": adminDrain, "access-log": accessLog, "workers": workers,
+            "buffers": buffers,
             "gather": gather, "padding": padding, "max-connections": maxConnections,
             "forwarded": forwarded,
             "grace": grace, "drain-delay": drainDelay,

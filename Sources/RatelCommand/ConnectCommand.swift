@@ -45,6 +45,9 @@ struct ConnectCommand: ParsableCommand {
     var collateral: CollateralOptions
 
     @OptionGroup(title: "Running")
+    var service: ServiceOptions
+
+    @OptionGroup(title: "Running")
     var common: CommonOptions
 
     func run() throws {
@@ -54,7 +57,7 @@ struct ConnectCommand: ParsableCommand {
                 "server-roots": serverRoots,
             ]
             let source = try ConfigurationSource(
-                own, attestation.flags, collateral.flags, common.flags)
+                own, attestation.flags, collateral.flags, service.flags, common.flags)
             return try ClientHelper.run(ServiceSettings.connect(source))
         }
     }

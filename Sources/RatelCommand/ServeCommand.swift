@@ -32,13 +32,16 @@ struct ServeCommand: ParsableCommand {
     var collateral: CollateralOptions
 
     @OptionGroup(title: "Running")
+    var service: ServiceOptions
+
+    @OptionGroup(title: "Running")
     var common: CommonOptions
 
     func run() throws {
         try finish { () throws(ConfigurationError) in
             let own = ["listen": listen, "backend": backend, "policy": policy]
             let source = try ConfigurationSource(
-                own, attestation.flags, collateral.flags, common.flags)
+                own, attestation.flags, collateral.flags, service.flags, common.flags)
             return try Sidecar.run(ServiceSettings.serve(source))
         }
     }

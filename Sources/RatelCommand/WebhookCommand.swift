@@ -54,22 +54,6 @@ struct WebhookCommand: ParsableCommand {
             valueName: "file"))
     var apiToken: String?
 
-    @Option(help: ArgumentHelp("YAML file with any of these options.", valueName: "file"))
-    var config: String?
-
-    @Option(
-        help: ArgumentHelp(
-            "Address of /healthz, /readyz and /metrics; `off` for none.", valueName: "host:port"))
-    var admin: String?
-
-    @Option(name: .customLong("log-format"), help: "text or json (default: text).")
-    var logFormat: String?
-
-    @Option(
-        name: .customLong("log-level"),
-        help: "debug, info, notice, warning or error (default: info).")
-    var logLevel: String?
-
     @Option(
         help: ArgumentHelp(
             "How long SIGTERM waits for questions under way (default: 30s).",
@@ -83,16 +67,18 @@ struct WebhookCommand: ParsableCommand {
             valueName: "duration"))
     var drainDelay: String?
 
+    @OptionGroup(title: "Running")
+    var service: ServiceOptions
+
     func run() throws {
         try finish { () throws(ConfigurationError) in
-            try Webhook.run(
-                ConfigurationSource([
-                    "template": template, "dns-name": dnsName, "configuration": configuration,
-                    "listen": listen, "certificate-life": certificateLife, "api": api,
-                    "api-ca": apiCA, "api-token": apiToken, "config": config, "admin": admin,
-                    "log-format": logFormat, "log-level": logLevel, "grace": grace,
-                    "drain-delay": drainDelay,
-                ]))
+            let own = [
+                "template": template, "dns-name": dnsName, "configuration": configuration,
+                "listen": listen, "certificate-life": certificateLife, "api": api,
+                "api-ca": apiCA, "api-token": apiToken, "grace": grace,
+                "drain-delay": drainDelay,
+            ]
+            return try Webhook.run(ConfigurationSource(own, service.flags))
         }
     }
 }

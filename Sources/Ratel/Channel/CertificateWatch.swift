@@ -1,4 +1,3 @@
-internal import Bytes
 internal import Keys
 internal import Logging
 internal import RATS
@@ -12,7 +11,7 @@ final class CertificateWatch: Sendable {
     private let source: ProvidedIdentity
     private let channel: Channel
     private let logger: Logger
-    private let lastFailure = Locked<String?>(nil)
+    private let lastFailure = LastFailure()
 
     init(_ source: ProvidedIdentity, channel: Channel, logger: Logger) {
         self.source = source
@@ -26,12 +25,12 @@ final class CertificateWatch: Sendable {
             let identity = try source.load()
             guard identity.certificates.map(\.der) != channel.identity.current.chain.map(\.der)
             else {
-                lastFailure.withLock { $0 = nil }
+                lastFailure.clear()
                 if isAsked { logger.notice("the certificate is as it was") }
                 return
             }
             try channel.identity.replace(identity)
-            lastFailure.withLock { $0 = nil }
+            lastFailure.clear()
             let leaf = identity.certificates[0]
             logger.notice(
                 "certificate replaced",
@@ -44,13 +43,8 @@ final class CertificateWatch: Sendable {
         }
     }
 
-    // Broken files are told once, not each second.
     private func fail(_ why: String, _ isAsked: Bool) {
-        let isNew = lastFailure.withLock { last in
-            defer { last = why }
-            return last != why
-        }
-        guard isNew || isAsked else { return }
+        guard lastFailure.isToTell(why, isAsked: isAsked) else { return }
         logger.error(
             "the certificate was not replaced; the old one stays",
             metadata: ["file": "\(source.certificatePath)", "why": "\(why)"])

@@ -15,11 +15,11 @@ final class PolicyWatch: Sendable {
     private let expireAdmissions: @Sendable (_ cutting: Failure?) -> Void
     private let logger: Logger
     private let state = Locked(State())
+    private let lastFailure = LastFailure()
 
     private struct State {
         var reloads = 0
         var failures = 0
-        var lastFailure: String?
         var lastWarning: Int64 = 0
     }
 
@@ -60,7 +60,7 @@ final class PolicyWatch: Sendable {
         }
         let old = channel.policy
         guard policy.digest != old.digest else {
-            state.withLock { $0.lastFailure = nil }
+            lastFailure.clear()
             if isAsked { logger.notice("the policy is as it was") }
             return
         }
@@ -69,10 +69,10 @@ final class PolicyWatch: Sendable {
                 "`peers: anonymous` cannot come or go while connections stand: restart", isAsked)
         }
         channel.replace(policy)
+        lastFailure.clear()
         expireAdmissions(policy.onChange == .close ? .policyReplaced : nil)
         state.withLock {
             $0.reloads += 1
-            $0.lastFailure = nil
             $0.lastWarning = 0
         }
         logger.notice(
@@ -85,14 +85,9 @@ final class PolicyWatch: Sendable {
         warn()
     }
 
-    // A broken file is told once, not each second.
     private func fail(_ why: String, _ isAsked: Bool) {
-        let isNew = state.withLock { state in
-            defer { state.lastFailure = why }
-            if state.lastFailure != why || isAsked { state.failures += 1 }
-            return state.lastFailure != why
-        }
-        guard isNew || isAsked else { return }
+        guard lastFailure.isToTell(why, isAsked: isAsked) else { return }
+        state.withLock { $0.failures += 1 }
         logger.error(
             "the policy was not replaced; the old one stays in force",
             metadata: ["file": "\(source.path)", "why": "\(why)"])

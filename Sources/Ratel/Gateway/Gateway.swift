@@ -35,6 +35,21 @@ public final class Gateway: Sendable {
     /// What each worker counts.
     public var metrics: [StreamMetrics] { sites.withLock { $0.map(\.metrics) } }
 
+    /// Connections accepted and connections ended, together.
+    var connectionChanges: Int {
+        metrics.reduce(0) { $0 + 2 * $1.accepted.now - $1.openConnections.now }
+    }
+
+    /// Listens, as the only gateway of its workers: where it cannot, they end.
+    func startAlone() throws(ConfigurationError) {
+        do {
+            try start()
+        } catch {
+            workers.stop()
+            throw ConfigurationError("cannot listen at \(address): \(error)")
+        }
+    }
+
     /// Listens on every worker; throws when the address cannot be had, and none listens then.
     ///
     /// `isVacated` says that this process gives the address up only now: then it is not asked for

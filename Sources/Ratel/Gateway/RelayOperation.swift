@@ -51,17 +51,10 @@ final class RelayOperation: Operation {
 
     var addresses: [(name: String, address: Address)] { [("address", gateway.address)] }
 
-    var connectionChanges: Int {
-        gateway.metrics.reduce(0) { $0 + 2 * $1.accepted.now - $1.openConnections.now }
-    }
+    var connectionChanges: Int { gateway.connectionChanges }
 
     func start(on loop: EventLoop) throws(ConfigurationError) {
-        do {
-            try gateway.start()
-        } catch {
-            workers.stop()
-            throw ConfigurationError("cannot listen at \(gateway.address): \(error)")
-        }
+        try gateway.startAlone()
         watchUpstream(on: loop)
     }
 

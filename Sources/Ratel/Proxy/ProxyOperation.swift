@@ -64,9 +64,7 @@ final class ProxyOperation: Operation, Sendable {
     var channels: [Channel] { state.withLock { $0.plan.channels } }
 
     var connectionChanges: Int {
-        let gateways = state.withLock { Array($0.gateways.values) }
-        return gateways.flatMap(\.metrics)
-            .reduce(0) { $0 + 2 * $1.accepted.now - $1.openConnections.now }
+        state.withLock { Array($0.gateways.values) }.reduce(0) { $0 + $1.connectionChanges }
     }
 
     var addresses: [(name: String, address: Address)] {

@@ -28,18 +28,9 @@ final class WebhookOperation: Operation {
 
     var addresses: [(name: String, address: Address)] { [("address", gateway.address)] }
 
-    var connectionChanges: Int {
-        gateway.metrics.reduce(0) { $0 + 2 * $1.accepted.now - $1.openConnections.now }
-    }
+    var connectionChanges: Int { gateway.connectionChanges }
 
-    func start(on loop: EventLoop) throws(ConfigurationError) {
-        do {
-            try gateway.start()
-        } catch {
-            workers.stop()
-            throw ConfigurationError("cannot listen at \(gateway.address): \(error)")
-        }
-    }
+    func start(on loop: EventLoop) throws(ConfigurationError) { try gateway.startAlone() }
 
     func check(isAsked: Bool) {
         webhook.check(isAsked: isAsked)

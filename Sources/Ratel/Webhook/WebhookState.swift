@@ -12,7 +12,7 @@ final class WebhookState: Sendable {
     let outcomes = RefusalCounts()
     private let path: String
     private let present: Locked<SidecarTemplate>
-    private let lastFailure = Locked<String?>(nil)
+    private let lastFailure = LastFailure()
 
     /// Reads the template at `path`.
     init(path: String, trust: WebhookTrust, log: ChannelLog) throws(ConfigurationError) {
@@ -63,7 +63,7 @@ final class WebhookState: Sendable {
                 defer { present = template }
                 return present != template
             }
-            lastFailure.withLock { $0 = nil }
+            lastFailure.clear()
             if isNew {
                 log.logger.notice(
                     "template replaced",
@@ -78,13 +78,8 @@ final class WebhookState: Sendable {
         }
     }
 
-    // A broken file is told once, not each second.
     private func fail(_ why: String, _ isAsked: Bool) {
-        let isNew = lastFailure.withLock { last in
-            defer { last = why }
-            return last != why
-        }
-        guard isNew || isAsked else { return }
+        guard lastFailure.isToTell(why, isAsked: isAsked) else { return }
         log.logger.error(
             "the template was not replaced; the old one stays in force",
             metadata: ["file": "\(path)", "why": "\(why)"])
