@@ -6,10 +6,11 @@ run.py RATEL [--update] [TEST ...]     --update writes the golden files anew
 import importlib
 import pathlib
 import sys
-import time
-import traceback
 
 HERE = pathlib.Path(__file__).resolve().parent
+sys.path.append(str(HERE.parent / "Support"))
+
+from cases import attempt  # noqa: E402
 
 
 def main():
@@ -23,22 +24,10 @@ def main():
         print(f"{path.stem}: {module.__doc__.splitlines()[0]}", flush=True)
         tests = [name for name in dir(module) if name.startswith("test_")]
         for name in tests if not chosen else [name for name in tests if name in chosen]:
-            started = time.monotonic()
-            good = run_test(getattr(module, name), ratel)
-            took = time.monotonic() - started
-            print(f"  {'✔' if good else '✘'} {name} ({took:.2f} s)", flush=True)
+            good = attempt(name, getattr(module, name), ratel) == "passed"
             passed, failed = passed + good, failed + (not good)
     print(f"{passed} passed, {failed} failed")
     sys.exit(1 if failed or not passed else 0)
-
-
-def run_test(test, ratel):
-    try:
-        test(ratel)
-        return True
-    except Exception:
-        traceback.print_exc(limit=-4, file=sys.stdout)
-        return False
 
 
 if __name__ == "__main__":

@@ -205,3 +205,19 @@ def scratch():
         yield path
     finally:
         shutil.rmtree(path, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def open_sidecar(context, *words):
+    """A `serve` whose callers need no Evidence; answers its port and its process. `words` say what
+    it attests with."""
+    with scratch() as folder:
+        policy = pathlib.Path(folder) / "anonymous.yaml"
+        policy.write_text(ANONYMOUS)
+        port = free_port()
+        command = [context.ratel, "serve", "--listen", f"127.0.0.1:{port}", "--admin", "off",
+                   "--backend", f"http://127.0.0.1:{context.backend.port}", "--policy", policy,
+                   *words]
+        with Process("serve", command, folder) as process:
+            process.wait_for_port(port)
+            yield port, process

@@ -1,15 +1,15 @@
 """How a service ends: readiness, then new requests, then streams, then the process; and for whom it
 is asked by `GET /drain`."""
 
+import contextlib
 import json
-import pathlib
 import signal
 import subprocess
 import threading
 import time
 
 from backend import CHUNKED, answer
-from harness import ANONYMOUS, Process, Stack, free_port, listening, scratch, wait_until
+from harness import Stack, listening, open_sidecar, wait_until
 from wire import Client, TLSClient, get
 
 STREAMS = 200
@@ -50,6 +50,17 @@ def streams(port, count, replies):
     return threads
 
 
+@contextlib.contextmanager
+def under_way(context, count, *options):
+    """A stack with so many streams, which go on until what is answered second is set."""
+    release, began, replies = threading.Event(), [], []
+    context.backend.handler = held(release, began)
+    with Stack(context.ratel, f"http://127.0.0.1:{context.backend.port}", serve=options) as stack:
+        threads = streams(stack.port, count, replies)
+        wait_until(lambda: len(began) == count, 30, f"{count} streams")
+        yield stack, release, threads, replies
+
+
 def readiness(port):
     return get(port, "/readyz")
 
@@ -70,12 +81,8 @@ def assert_whole(replies, count):
 
 
 def test_200_streams_outlive_a_signal_and_new_requests_are_told_to_retry(context):
-    release, began, replies = threading.Event(), [], []
-    context.backend.handler = held(release, began)
     options = ["--drain-delay", "1500ms", "--grace", "60s"]
-    with Stack(context.ratel, f"http://127.0.0.1:{context.backend.port}", serve=options) as stack:
-        threads = streams(stack.port, STREAMS, replies)
-        wait_until(lambda: len(began) == STREAMS, 30, f"{STREAMS} streams")
+    with under_way(context, STREAMS, *options) as (stack, release, threads, replies):
         assert readiness(stack.admin_port).status == 200
         stack.serve.child.send_signal(signal.SIGTERM)
         wait_until(lambda: readiness(stack.admin_port).status == 503, 1, "readiness to be false")
@@ -107,37 +114,30 @@ def over_tls(port, *options):
 def test_ordinary_callers_are_told_to_retry_over_both_versions(context):
     release, began, replies = threading.Event(), [], []
     context.backend.handler = held(release, began)
-    with scratch() as directory:
-        policy = pathlib.Path(directory) / "anonymous.yaml"
-        policy.write_text(ANONYMOUS)
-        port = free_port()
-        command = [context.ratel, "serve", "--listen", f"127.0.0.1:{port}", "--admin", "off",
-                   "--backend", f"http://127.0.0.1:{context.backend.port}", "--policy", policy,
-                   "--attester", "none", "--workers", "2"]
-        with Process("serve", command, directory) as serve:
-            serve.wait_for_port(port)
-            client = TLSClient(port)
-            client.send(b"GET /long HTTP/1.1\r\nHost: h\r\n\r\n")
-            thread = threading.Thread(target=lambda: replies.append(client.answer()))
-            thread.start()
-            wait_until(lambda: began, 10, "the stream")
-            assert over_tls(port, "--http2")[1:] == ("200", "2")
-            serve.child.send_signal(signal.SIGTERM)
-            wait_until(lambda: "draining" in serve.text(), 5, "the drain")
-            for version, name in (("--http1.1", "1.1"), ("--http2", "2")):
-                for _ in range(5):
-                    body, status, spoken = over_tls(port, version)
-                    assert (status, spoken) == ("503", name), (status, spoken, body)
-                    assert json.loads(body)["error"]["code"] == "draining"
-            # What is open and says nothing does not hold the drain up.
-            idle = Client(port, timeout=30)
-            release.set()
-            thread.join(20)
-            assert_whole(replies, 1)
-            wait_until(lambda: not serve.running(), 5, "the end")
-            assert serve.child.returncode == 0
-            idle.close()
-            client.close()
+    words = ("--attester", "none", "--workers", "2")
+    with open_sidecar(context, *words) as (port, serve):
+        client = TLSClient(port)
+        client.send(b"GET /long HTTP/1.1\r\nHost: h\r\n\r\n")
+        thread = threading.Thread(target=lambda: replies.append(client.answer()))
+        thread.start()
+        wait_until(lambda: began, 10, "the stream")
+        assert over_tls(port, "--http2")[1:] == ("200", "2")
+        serve.child.send_signal(signal.SIGTERM)
+        wait_until(lambda: "draining" in serve.text(), 5, "the drain")
+        for version, name in (("--http1.1", "1.1"), ("--http2", "2")):
+            for _ in range(5):
+                body, status, spoken = over_tls(port, version)
+                assert (status, spoken) == ("503", name), (status, spoken, body)
+                assert json.loads(body)["error"]["code"] == "draining"
+        # What is open and says nothing does not hold the drain up.
+        idle = Client(port, timeout=30)
+        release.set()
+        thread.join(20)
+        assert_whole(replies, 1)
+        wait_until(lambda: not serve.running(), 5, "the end")
+        assert serve.child.returncode == 0
+        idle.close()
+        client.close()
 
 
 def ask_drain(port, replies):
@@ -147,12 +147,9 @@ def ask_drain(port, replies):
 
 
 def test_a_request_drains_and_is_answered_when_the_streams_have_ended(context):
-    release, began, replies, drained = threading.Event(), [], [], []
-    context.backend.handler = held(release, began)
+    drained = []
     options = ["--admin-drain", "on", "--grace", "60s"]
-    with Stack(context.ratel, f"http://127.0.0.1:{context.backend.port}", serve=options) as stack:
-        threads = streams(stack.port, 5, replies)
-        wait_until(lambda: len(began) == 5, 20, "5 streams")
+    with under_way(context, 5, *options) as (stack, release, threads, replies):
         asking = ask_drain(stack.admin_port, drained)
         wait_until(lambda: readiness(stack.admin_port).status == 503, 5, "readiness to be false")
         assert_draining(get(stack.port, "/short"))
@@ -173,12 +170,9 @@ def test_a_request_drains_and_is_answered_when_the_streams_have_ended(context):
 
 
 def test_a_signal_during_a_requested_drain_ends_with_it(context):
-    release, began, replies, drained = threading.Event(), [], [], []
-    context.backend.handler = held(release, began)
+    drained = []
     options = ["--admin-drain", "on", "--grace", "60s"]
-    with Stack(context.ratel, f"http://127.0.0.1:{context.backend.port}", serve=options) as stack:
-        threads = streams(stack.port, 2, replies)
-        wait_until(lambda: len(began) == 2, 20, "2 streams")
+    with under_way(context, 2, *options) as (stack, release, threads, replies):
         asking = ask_drain(stack.admin_port, drained)
         wait_until(lambda: "draining" in stack.serve.text(), 5, "the drain")
         stack.serve.child.send_signal(signal.SIGTERM)
@@ -194,12 +188,9 @@ def test_a_signal_during_a_requested_drain_ends_with_it(context):
 
 
 def test_a_requested_drain_says_when_its_time_is_over(context):
-    release, began, replies, drained = threading.Event(), [], [], []
-    context.backend.handler = held(release, began)
+    drained = []
     options = ["--admin-drain", "on", "--grace", "300ms"]
-    with Stack(context.ratel, f"http://127.0.0.1:{context.backend.port}", serve=options) as stack:
-        threads = streams(stack.port, 1, replies)
-        wait_until(lambda: began, 20, "a stream")
+    with under_way(context, 1, *options) as (stack, release, threads, replies):
         ask_drain(stack.admin_port, drained).join(10)
         assert drained[0].status == 504 and code(drained[0]) == "drain.grace"
         # What goes on goes on until the signal.

@@ -1,28 +1,18 @@
 """HTTP/2 in front: many streams on one connection, each as if it were alone."""
 
 import contextlib
-import pathlib
 import subprocess
 import threading
 import time
 
 import h2.events
 from h2peer import H2Client
-from harness import ANONYMOUS, Process, free_port, scratch
+from harness import open_sidecar
 
 
-@contextlib.contextmanager
 def sidecar(context):
     """A sidecar for anybody; answers its port and its process."""
-    with scratch() as path:
-        folder, port = pathlib.Path(path), free_port()
-        (folder / "anonymous.yaml").write_text(ANONYMOUS)
-        command = [context.ratel, "serve", "--listen", f"127.0.0.1:{port}", "--admin", "off"]
-        command += ["--backend", f"http://127.0.0.1:{context.backend.port}"]
-        command += ["--policy", folder / "anonymous.yaml", "--attester", "simulated"]
-        with Process("serve", command, folder) as process:
-            process.wait_for_port(port)
-            yield port, process
+    return open_sidecar(context, "--attester", "simulated")
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ import json
 import pathlib
 import subprocess
 
-from harness import ANONYMOUS, SIMULATED, Process, free_port, scratch
+from harness import SIMULATED, Process, free_port, open_sidecar, scratch
 from proxied import Names
 from wire import get
 
@@ -23,24 +23,11 @@ def helper(context, folder, port, *words):
         yield listen
 
 
-@contextlib.contextmanager
-def server(context, folder, *words):
-    policy, port = pathlib.Path(folder) / "serve.yaml", free_port()
-    policy.write_text(ANONYMOUS)
-    command = [context.ratel, "serve", "--listen", f"127.0.0.1:{port}", "--admin", "off",
-               "--backend", f"http://127.0.0.1:{context.backend.port}", "--policy", policy,
-               "--attester", "simulated", *words]
-    with Process("serve", command, folder) as process:
-        process.wait_for_port(port)
-        yield port
-
-
 def refused(port):
     reply = get(port)
     assert reply.status == 502, (reply.status, reply.body)
     error = json.loads(reply.body)["error"]
     assert error["stage"] == "tls" and "certificate" in str(error), error
-    return str(error)
 
 
 def test_only_who_has_the_name_is_the_server(context):
@@ -54,7 +41,7 @@ def test_only_who_has_the_name_is_the_server(context):
         given["of a stranger"] = ("--tls-certificate", chain, "--tls-key", key)
         given["signed by itself"] = ()
         for name, words in given.items():
-            with server(context, folder, *words) as port:
+            with open_sidecar(context, "--attester", "simulated", *words) as (port, _):
                 with helper(context, folder, port, *roots) as listen:
                     if name == "the server":
                         reply = get(listen)

@@ -10,7 +10,7 @@ import select
 import time
 
 from backend import CHUNKED
-from harness import ANONYMOUS, Process, free_port, scratch
+from harness import ANONYMOUS, Process, free_port, open_sidecar, scratch
 from wire import Answer, Client, TLSClient, ask, get, post
 from wiretap import APPLICATION, Wiretap, entropy, mutual_information, nearest_neighbour
 
@@ -27,16 +27,8 @@ EVENT = (b'data: {"id":"chatcmpl-0123456789abcdef0123456789abcdef",'
 @contextlib.contextmanager
 def serving(context, *words):
     """A sidecar whose callers need no Evidence; answers its port."""
-    with scratch() as folder:
-        policy = pathlib.Path(folder) / "anonymous.yaml"
-        policy.write_text(ANONYMOUS)
-        port = free_port()
-        command = [context.ratel, "serve", "--listen", f"127.0.0.1:{port}", "--admin", "off",
-                   "--backend", f"http://127.0.0.1:{context.backend.port}", "--policy", policy,
-                   "--attester", "none", *words]
-        with Process("serve", command, folder) as process:
-            process.wait_for_port(port)
-            yield port
+    with open_sidecar(context, "--attester", "none", *words) as (port, _):
+        yield port
 
 
 def answers():

@@ -4,9 +4,12 @@ run.py MODULE ...             as in: run.py test_scan test_container
 """
 
 import importlib
+import pathlib
 import sys
-import time
-import traceback
+
+sys.path.append(str(pathlib.Path(__file__).resolve().parent.parent / "Support"))
+
+from cases import attempt  # noqa: E402
 
 
 def main():
@@ -15,14 +18,8 @@ def main():
         module = importlib.import_module(name)
         print(f"{name}: {module.__doc__.splitlines()[0]}", flush=True)
         for test in [one for one in vars(module) if one.startswith("test_")]:
-            start = time.monotonic()
-            try:
-                getattr(module, test)()
-                passed, how = passed + 1, "ok"
-            except Exception:
-                traceback.print_exc()
-                failed, how = failed + 1, "FAILED"
-            print(f"  {test} {how} {time.monotonic() - start:.1f} s", flush=True)
+            good = attempt(test, getattr(module, test)) == "passed"
+            passed, failed = passed + good, failed + (not good)
     print(f"{passed} passed, {failed} failed")
     sys.exit(1 if failed or not passed else 0)
 

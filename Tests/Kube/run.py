@@ -6,20 +6,15 @@ run.py RATEL [TEST ...]        make test-kube
 import importlib
 import pathlib
 import sys
-import time
-import traceback
 
 HERE = pathlib.Path(__file__).resolve().parent
-sys.path.append(str(HERE.parent / "Chart"))
+sys.path += [str(HERE.parent / "Chart"), str(HERE.parent / "Support")]
 
 import cluster  # noqa: E402
+from cases import Skipped, attempt  # noqa: E402
 
 # The account that the chart's webhook runs as: its rights are those that the chart gives it.
 WEBHOOK = "inference/llm-ratel-webhook"
-
-
-class Skipped(Exception):
-    """What is missing on this machine."""
 
 
 class Context:
@@ -47,25 +42,10 @@ def main():
             if tests:
                 print(f"{path.stem}: {module.__doc__.splitlines()[0]}", flush=True)
             for name in tests:
-                counts[run_test(name, getattr(module, name), context)] += 1
+                counts[attempt(name, getattr(module, name), context)] += 1
     ended = "{passed} passed, {failed} failed".format(**counts)
     print(ended + (f", {counts['skipped']} skipped" if counts["skipped"] else ""))
     sys.exit(1 if counts["failed"] or not counts["passed"] else 0)
-
-
-def run_test(name, test, context):
-    started = time.monotonic()
-    try:
-        test(context)
-        outcome, sign = "passed", "✔"
-    except Skipped as why:
-        print(f"    {why}")
-        outcome, sign = "skipped", "-"
-    except Exception:
-        traceback.print_exc(limit=-4, file=sys.stdout)
-        outcome, sign = "failed", "✘"
-    print(f"  {sign} {name} ({time.monotonic() - started:.2f} s)", flush=True)
-    return outcome
 
 
 if __name__ == "__main__":
