@@ -12,7 +12,7 @@ SECONDS ?= 60
 RATEL_LAB ?= $(HOME)/.cache/ratel-lab
 
 .PHONY: help deps build release demo test test-kube attacks sanitize fuzz soak differential \
-	bench-verify bench bench-quick vllm tidy mutants checks format clean image image-lock \
+	bench-verify bench bench-quick market vllm tidy mutants checks format clean image image-lock \
 	test-image test-containerfile cvm test-cvm test-units
 
 help:
@@ -109,6 +109,11 @@ bench-admissions: deps release $(PYTHON)
 ## make bench-quick   the same in five minutes, to see whether it works
 bench-quick: deps release $(PYTHON)
 	$(PYTHON) Tests/Benchmarks/run.py --quick .build/release/ratel
+
+## make market     the economics of the market: 50 providers, 200,000 requests; SEED=2 for others
+market: deps
+	swift build -c release --product MarketRun
+	.build/release/MarketRun $(or $(SEED),1)
 
 ## make tidy       holds the layout to its rules
 tidy:

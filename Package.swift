@@ -88,6 +88,13 @@ let package = Package(
             name: "ChannelBench",
             dependencies: ["RATLS", "Appraisal", "RATS", "Keys", "TLS", "Attestation", "Bytes"],
             path: "Tests/ChannelBench", swiftSettings: strict),
+        // The market in simulated time, for a test and for `make market`; no part of the product.
+        .target(
+            name: "MarketSimulation", dependencies: ["Ratel", "Receipts", "Keys", "RATS"],
+            path: "Tests/MarketSimulation", swiftSettings: strict),
+        .executableTarget(
+            name: "MarketRun", dependencies: ["MarketSimulation"], path: "Tests/MarketRun",
+            swiftSettings: strict),
 
         tests("BytesTests", ["Bytes"]),
         tests("HTTPTests", ["HTTP", "Bytes"]),
@@ -103,7 +110,7 @@ let package = Package(
             "RatelTests",
             [
                 "Ratel", "RATLS", "Appraisal", "Attestation", "RATS", "Keys", "Bytes", "Loop",
-                "Receipts", .product(name: "Logging", package: "swift-log"),
+                "Receipts", "MarketSimulation", .product(name: "Logging", package: "swift-log"),
             ]),
     ]
 )

@@ -16,6 +16,10 @@ public struct Participation: Sendable {
     /// The receipts of those in which none of its offers stands at all.
     public private(set) var leftOut: [String] = []
 
+    /// Sums of what the router measured of it where it was weighed, in microseconds.
+    private var first: Int128 = 0
+    private var gap: Int128 = 0
+
     private let offers: [(offer: Offer, digest: [UInt8])]
     private let grace: Int64
 
@@ -28,6 +32,13 @@ public struct Participation: Sendable {
         for statement in offers { read.append((try Offer(statement), statement.digest)) }
         self.offers = read
         self.grace = grace
+    }
+
+    /// What the router says of its speed, in the mean: microseconds to the first token, and from
+    /// token to token. The provider holds it against its own facts. Nil where it was never weighed.
+    public var speed: (first: Int64, gap: Int64)? {
+        guard weighed > 0 else { return nil }
+        return (Int64(first / Int128(weighed)), Int64(gap / Int128(weighed)))
     }
 
     /// Looks at the next receipt and the candidates that it committed to.
@@ -47,7 +58,13 @@ public struct Participation: Sendable {
         guard own != nil || facts.map(couldServe) == true else { return }
         requests += 1
         guard let own else { return leftOut.append(receipt.id) }
-        if own.measures == nil { reasons[own.reason, default: 0] += 1 } else { weighed += 1 }
+        if let measures = own.measures {
+            weighed += 1
+            first += Int128(measures.first)
+            gap += Int128(measures.gap)
+        } else {
+            reasons[own.reason, default: 0] += 1
+        }
         if own.offer == receipt.offer { served += 1 }
     }
 

@@ -54,7 +54,10 @@ struct MarketPickTests {
         #expect(reason { $0.tokensInUse = 999_000 } == "capacity")
         #expect(reason { $0.isHealthy = false } == "health")
         let open: (inout ProviderRecord) -> Void = { provider in
-            for _ in 0..<5 { provider.breaker.end(.failed, now: Fixture.now) }
+            for _ in 0..<5 {
+                let ticket = provider.breaker.begin(now: Fixture.now)
+                provider.breaker.end(ticket, .failed, now: Fixture.now)
+            }
         }
         #expect(reason(Terms.terms(), open) == "breaker")
         #expect(reason(Terms.terms(), now: Fixture.now + 1_000, open) == "band")

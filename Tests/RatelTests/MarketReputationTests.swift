@@ -86,42 +86,71 @@ struct MarketReputationTests {
         #expect(most == [65_536, 65_536, 65_536])
     }
 
+    private func send(
+        _ breaker: inout CircuitBreaker, _ outcome: CircuitBreaker.Outcome, _ count: Int,
+        now: Int64 = 0
+    ) {
+        for _ in 0..<count { breaker.end(breaker.begin(now: now), outcome, now: now) }
+    }
+
     @Test func aBreakerOpensForAProvidersOwnFailuresAlone() {
         var breaker = CircuitBreaker()
-        for _ in 0..<50 { breaker.end(.callers, now: 0) }
-        for _ in 0..<50 { breaker.end(.saturated, now: 0) }
-        for _ in 0..<4 { breaker.end(.failed, now: 0) }
-        breaker.end(.callers, now: 0)
+        send(&breaker, .callers, 50)
+        send(&breaker, .saturated, 50)
+        send(&breaker, .failed, 4)
+        send(&breaker, .callers, 1)
         #expect(breaker.state == .closed)
-        breaker.end(.served, now: 0)
-        for _ in 0..<4 { breaker.end(.failed, now: 0) }
+        send(&breaker, .served, 1)
+        send(&breaker, .failed, 4)
         #expect(breaker.allows(now: 0))
-        breaker.end(.failed, now: 100)
+        send(&breaker, .failed, 1, now: 100)
         #expect(breaker.state == .open(until: 1_100))
         #expect(!breaker.allows(now: 1_099) && breaker.allows(now: 1_100))
     }
 
+    /// Streams that began while it still worked end well; what begins now does not.
+    @Test func whatBeganBeforeSaysNothingOfNow() {
+        var breaker = CircuitBreaker()
+        let early = (0..<9).map { _ in breaker.begin(now: 0) }
+        for index in 0..<4 {
+            send(&breaker, .failed, 1, now: 10)
+            breaker.end(early[index], .served, now: 10)
+        }
+        send(&breaker, .failed, 1, now: 10)
+        #expect(breaker.state == .open(until: 1_010))
+        breaker.end(early[4], .served, now: 20)
+        breaker.end(early[5], .failed, now: 20)
+        #expect(breaker.state == .open(until: 1_010))
+        let probe = breaker.begin(now: 1_010)
+        breaker.end(early[6], .served, now: 1_011)
+        breaker.end(early[7], .callers, now: 1_011)
+        #expect(!breaker.allows(now: 1_012))
+        breaker.end(probe, .served, now: 1_020)
+        #expect(breaker.state == .closed)
+    }
+
     @Test func oneProbeAtATimeFindsOutWhetherItIsBack() {
         var breaker = CircuitBreaker()
-        for _ in 0..<5 { breaker.end(.failed, now: 0) }
+        send(&breaker, .failed, 5)
         var (now, waits): (Int64, [Int64]) = (1_000, [])
         for _ in 0..<8 {
             #expect(breaker.allows(now: now))
-            breaker.begin(now: now)
+            let probe = breaker.begin(now: now)
             #expect(!breaker.allows(now: now))
-            breaker.end(.failed, now: now)
+            breaker.end(probe, .failed, now: now)
             guard case .open(let until) = breaker.state else { break }
             waits.append(until - now)
             now = until
         }
         #expect(waits == [2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000, 60_000])
         // A probe whose caller went away says nothing; one that is never told ends as well.
-        breaker.begin(now: now)
-        breaker.end(.callers, now: now)
+        send(&breaker, .callers, 1, now: now)
         #expect(breaker.allows(now: now))
-        breaker.begin(now: now)
+        let probe = breaker.begin(now: now)
         #expect(!breaker.allows(now: now + 599_999) && breaker.allows(now: now + 600_000))
-        breaker.end(.served, now: now)
-        #expect(breaker == CircuitBreaker())
+        breaker.end(probe, .served, now: now)
+        #expect(breaker.state == .closed)
+        send(&breaker, .failed, 5, now: now)
+        #expect(breaker.state == .open(until: now + 1_000))
     }
 }

@@ -114,6 +114,7 @@ struct ReceiptAuditTests {
         }
         #expect(participation.leftOut == ["without"])
         #expect(participation.requests == 5 && participation.weighed == 4)
+        #expect(participation.speed.map { $0 == (500_000, 20_000) } == true)
         // In force from second 1,000 on: a minute later it should have been known.
         var late = try Participation(of: [own], grace: 501)
         try late.add(market.receipts[4], try #require(market.decisions["without"]))

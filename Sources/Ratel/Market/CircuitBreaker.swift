@@ -20,9 +20,19 @@ package struct CircuitBreaker: Sendable, Equatable {
         case probing(until: Int64)
     }
 
+    /// Which request ended: those that began before others failed say nothing of what came after.
+    package struct Ticket: Sendable, Equatable {
+        fileprivate let number: Int64
+    }
+
     package private(set) var state = State.closed
     private var failures = 0
     private var backOff = CircuitBreaker.firstBackOff
+    /// How many requests began; of these the last that failed; and those that had begun when it
+    /// opened, whose ends no longer matter.
+    private var begun: Int64 = 0
+    private var lastFailed: Int64 = 0
+    private var settled: Int64 = 0
 
     /// Failures in a row: of a provider that serves nine requests in ten, one run of five in a
     /// hundred thousand is chance.
@@ -46,30 +56,36 @@ package struct CircuitBreaker: Sendable, Equatable {
     }
 
     /// A request goes there, which `allows` did allow.
-    package mutating func begin(now: Int64) {
+    package mutating func begin(now: Int64) -> Ticket {
+        begun += 1
         if state != .closed { state = .probing(until: now + CircuitBreaker.maxProbe) }
+        return Ticket(number: begun)
     }
 
     /// A request that went there ended.
-    package mutating func end(_ outcome: Outcome, now: Int64) {
+    package mutating func end(_ ticket: Ticket, _ outcome: Outcome, now: Int64) {
+        guard ticket.number > settled else { return }
         switch outcome {
-        case .served: self = CircuitBreaker()
-        case .failed: fail(now)
+        case .served where ticket.number > lastFailed:
+            (state, failures) = (.closed, 0)
+            backOff = CircuitBreaker.firstBackOff
+        case .served: break
+        case .failed: fail(ticket, now)
         case .callers, .saturated:
             // The probe said nothing: the next request may be one.
             if case .probing = state { state = .open(until: now) }
         }
     }
 
-    private mutating func fail(_ now: Int64) {
+    private mutating func fail(_ ticket: Ticket, _ now: Int64) {
         failures += 1
+        lastFailed = max(lastFailed, ticket.number)
         switch state {
         case .closed where failures < CircuitBreaker.maxFailures: return
-        // One that went there before it opened says nothing new.
-        case .open: return
-        case .closed: backOff = CircuitBreaker.firstBackOff
+        case .closed, .open: backOff = CircuitBreaker.firstBackOff
         case .probing: backOff = min(backOff * 2, CircuitBreaker.maxBackOff)
         }
         state = .open(until: now + backOff)
+        settled = begun
     }
 }
