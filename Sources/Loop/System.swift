@@ -20,6 +20,13 @@ public enum System {
     /// Seconds since 1970, UTC.
     public static var now: Int64 { Int64(time(nil)) }
 
+    /// Milliseconds since 1970.
+    public static var nowMilliseconds: Int64 {
+        var value = timespec()
+        unsafe clock_gettime(CLOCK_REALTIME, &value)
+        return Int64(value.tv_sec) * 1_000 + Int64(value.tv_nsec) / 1_000_000
+    }
+
     /// Nanoseconds of a clock that also counts while the machine is suspended.
     public static var uptime: UInt64 {
         var now = timespec()

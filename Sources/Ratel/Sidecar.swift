@@ -23,25 +23,29 @@ public enum Sidecar {
         let log = ChannelLog(logger: logger, accessLog: settings.logging.accessLog)
         let store = try settings.collateral.make(
             roots: CollateralRoots(policy: policy), logger)
+        let metering = try settings.offers.map { path throws(ConfigurationError) in
+            try Metering(path: path, logger: logger)
+        }
         let channel = Channel(
             role: .server, identity: identity, policy: policy,
             appraisals: Appraisals(store: store), quotes: QuoteQueue(), log: log
-        ) { [settings] policy in
+        ) { [settings, metering] policy in
             EffectiveConfiguration(
                 use: "serve", accessLog: settings.logging.accessLog,
                 upstream: settings.upstream.isLoopback ? "loopback" : "network",
                 forwardsClientAddress: settings.gateway.forwardsClientAddress,
                 padding: settings.gateway.padding,
-                policyDigest: policy.digest)
+                policyDigest: policy.digest, receiptKey: metering?.book.keyset)
         }
         let operation = RelayOperation(
             settings.gateway, channel: channel, policy: settings.policy,
             identity: settings.identity, logger: logger,
-            upstream: settings.upstream, upstreamName: "backend"
+            upstream: settings.upstream, upstreamName: "backend", metering: metering
         ) { loop, metrics in
             RelayService(
                 on: loop, metrics: metrics, settings: settings.gateway, front: .attested(channel),
-                target: UpstreamTarget(address: settings.upstream, security: .plain), log: log)
+                target: UpstreamTarget(address: settings.upstream, security: .plain), log: log,
+                metering: metering)
         }
         return try ServiceRuntime(
             operation, settings.gateway, logger: logger, admin: settings.admin

@@ -25,6 +25,14 @@ struct ServeCommand: ParsableCommand {
     @Option(help: ArgumentHelp("Who may call.", valueName: "file"))
     var policy: String?
 
+    @Option(
+        help: ArgumentHelp(
+            """
+            Be a provider: serve the models of this file at its prices, meter each request by the \
+            engine's own counts, and sign the facts of it.
+            """, valueName: "file"))
+    var offers: String?
+
     @OptionGroup(title: "Attestation")
     var attestation: AttesterOptions
 
@@ -39,7 +47,9 @@ struct ServeCommand: ParsableCommand {
 
     func run() throws {
         try finish { () throws(ConfigurationError) in
-            let own = ["listen": listen, "backend": backend, "policy": policy]
+            let own = [
+                "listen": listen, "backend": backend, "policy": policy, "offers": offers,
+            ]
             let source = try ConfigurationSource(
                 own, attestation.flags, collateral.flags, service.flags, common.flags)
             return try Sidecar.run(ServiceSettings.serve(source))

@@ -71,7 +71,7 @@ extension Conversation {
             }
             return true
         } catch {
-            fail(.badAnswer(error.expected, error.got, code: error.code))
+            failUpstream(.badAnswer(error.expected, error.got, code: error.code))
             return true
         }
     }
@@ -91,6 +91,7 @@ extension Conversation {
     }
 
     private func beginAnswer(_ head: ResponseHead, with rest: consuming Buffer) {
+        if answerTap != nil { return beginTapped(head, with: rest) }
         var options = Forwarding.ResponseOptions()
         options.clientMinorVersion = request.clientMinorVersion
         options.dechunk = request.clientMinorVersion == 0 || caller.isStream
@@ -103,13 +104,17 @@ extension Conversation {
         answer.closes = forwarded.wantsClose
         answer.isUpstreamReusable =
             !head.wantsClose && head.minorVersion == 1 && head.framing != .untilClose
-        let waited = caller.now - request.started
-        answer.firstByte = waited
-        metrics.firstByte.observe(waited)
+        noteFirstByte()
         beginTicks(head)
         watch()
         if caller.isStream { return sendAnswerHeadAlone(forwarded, with: rest) }
         sendAnswerHead(forwarded, with: rest)
+    }
+
+    func noteFirstByte() {
+        let waited = caller.now - request.started
+        answer.firstByte = waited
+        metrics.firstByte.observe(waited)
     }
 
     private func sendAnswerHeadAlone(_ head: ResponseHead, with rest: consuming Buffer) {
@@ -137,6 +142,7 @@ extension Conversation {
 
     /// Passes body bytes on as they came, framing and all: the path of every token.
     func relayAnswer(_ bytes: consuming Buffer) {
+        if answer.isTapped { return relayTapped(bytes) }
         var buffer = bytes
         guard caller.isWritable else {
             answerHeld = consume buffer
@@ -152,7 +158,7 @@ extension Conversation {
     }
 
     @inline(__always)
-    private func sendAnswer(_ buffer: consuming Buffer, _ piece: AnswerProgress.Piece) {
+    func sendAnswer(_ buffer: consuming Buffer, _ piece: AnswerProgress.Piece) {
         let now = caller.now
         caller.streamMoved(last: lastProgress, now: now)
         lastProgress = now
@@ -168,7 +174,7 @@ extension Conversation {
     }
 
     /// The upstream's body is malformed; the caller must not take what it has for the whole.
-    private func breakAnswer(_ refusal: HTTPRefusal) {
+    func breakAnswer(_ refusal: HTTPRefusal) {
         cutAnswer(.badAnswer(refusal.expected, refusal.got, code: refusal.code))
     }
 
@@ -189,8 +195,9 @@ extension Conversation {
                 stage = .connecting
                 return pool.acquire(for: self)
             }
-            return fail(.noAnswer)
+            return failUpstream(.noAnswer)
         }
+        if answer.isTapped, answer.body.finishedByClose() { return beginEnding() }
         if answer.body.finishedByClose() { completeAnswer() } else { cutAnswer(.cutAnswer) }
     }
 
@@ -214,7 +221,7 @@ extension Conversation {
             lastPool = other
             return other.acquire(for: self)
         }
-        fail(Failure(upstream: error, wasOpen: wasOpen))
+        failUpstream(Failure(upstream: error, wasOpen: wasOpen))
     }
 
     func dropUpstream() {
@@ -223,7 +230,7 @@ extension Conversation {
         link?.discard()
     }
 
-    func completeAnswer() {
+    func completeAnswer(_ failure: Failure? = nil) {
         let closes = answer.closes || !request.isComplete || closesSoon || request.wantsClose
         if let link = upstream {
             upstream = nil
@@ -234,7 +241,7 @@ extension Conversation {
             }
         }
         guard sendGathered() else { return }
-        finishSummary(nil)
+        finishSummary(failure)
         if closes || clientEnded || caller.isStream { return closeGently() }
         nextRequest()
     }
@@ -272,6 +279,7 @@ extension Conversation {
     /// Tells the caller why there is no answer, or cuts it when one has begun.
     func fail(_ failure: Failure) {
         guard !answer.isHeadSent else { return abort(failure) }
+        if answer.isAnnounced { return cutAnswer(failure) }
         reply = nil
         dropUpstream()
         answer.status = failure.status
@@ -313,5 +321,6 @@ extension Conversation {
         summary.duration = caller.now - request.started
         summary.failure = failure
         handler.finished(summary)
+        answerTap?.finished(summary)
     }
 }

@@ -25,7 +25,7 @@ extension Conversation {
         guard stage == .exchanging, let lentTick else { return }
         // A caller that is slow gets it at a later tick.
         guard caller.isWritable else { return lentTick.with { $0.wait() } }
-        if lentTick.with({ $0.endsAnswer }) { return completeAnswer() }
+        if lentTick.with({ $0.endsAnswer }) { return completeAnswer(answer.ending?.failure) }
         var gathered: Buffer?
         lentTick.with { gathered = $0.take() }
         if let buffer = gathered.take() {
@@ -61,6 +61,7 @@ extension Conversation {
     /// Ends an answer that is not whole, behind what came of it: at the tick that follows the one
     /// that sends it, since a stream that is reset loses what is not on its way.
     func cutAnswer(_ failure: Failure) {
+        if sayFarewell(failure) { return }
         guard let tick, !tick.isEmpty else { return abort(failure) }
         guard tick.failure == nil else { return }
         tick.failure = failure

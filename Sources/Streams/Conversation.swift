@@ -44,6 +44,13 @@ final class Conversation {
     var answer = AnswerProgress()
     /// Bytes of the upstream that are not used yet: a partial head, or a body that waits.
     var answerHeld: Buffer?
+    /// What stands on the answer's way; `lentTap` is the same, uncounted.
+    var answerTap: AnswerTap? {
+        didSet { lentTap = answerTap.map { Borrowed($0) } }
+    }
+    private(set) var lentTap: Borrowed<AnswerTap>?
+    /// When a silent answer was last given a sign of life.
+    var lastBeat: UInt64 = 0
     /// `upstream`, uncounted: that keeps it alive.
     private(set) var lent: LentUpstream?
     var stage = Stage.head
@@ -123,7 +130,7 @@ final class Conversation {
             // Whether a half-closed caller still wants its answer is the backend's to decide, as
             // it would be without a proxy between: the close is passed on. A stream of HTTP/2 has
             // no such close, and one that goes on would run for callers that are mostly gone.
-            if upstream?.isStream == true {
+            if upstream?.isStream == true || answerTap != nil {
                 metrics.clientAborts.add(1)
                 return abort(.clientLeft)
             }
@@ -135,6 +142,7 @@ final class Conversation {
     func clientDidBecomeWritable() {
         lastProgress = caller.now
         if stage == .head { return advance() }
+        if answerTap != nil, !continueTapped() { return }
         if answerHeld != nil { processAnswer() }
         if caller.isWritable { upstream?.resume() }
     }
@@ -153,6 +161,7 @@ final class Conversation {
         answerHeld = nil
         tick?.end()
         tick = nil
+        answerTap = nil
         let link = upstream
         upstream = nil
         link?.discard()
@@ -231,6 +240,7 @@ final class Conversation {
         request = RequestProgress(head, now: caller.now)
         answer = AnswerProgress()
         inspection = nil
+        answerTap = nil
         metrics.requests.add(1)
         metrics.openStreams.add(1)
         request.isCounted = true
@@ -269,7 +279,7 @@ final class Conversation {
             timer?.stop()
             return
         }
-        timer?.start(after: min(limit, untilCut))
+        timer?.start(after: min(limit, untilCut, untilBeat))
     }
 
     /// Milliseconds until the admission of either side is over for good; a token does not ask.
@@ -313,7 +323,8 @@ final class Conversation {
         // Progress does not touch the timer; it only moves the time that this compares with.
         let waited = caller.now - lastProgress
         if waited < limit {
-            timer?.start(after: min(limit - waited, left))
+            beatIfSilent()
+            timer?.start(after: min(limit - waited, left, untilBeat))
             return
         }
         switch stage {
@@ -322,8 +333,9 @@ final class Conversation {
         case .inspecting, .collecting: fail(.slowBody)
         case .answering: fail(.slowReply(budgets.handshake))
         case .exchanging where !request.isComplete && !answer.isHeadSent: fail(.slowBody)
-        case .exchanging where !answer.isHeadSent: fail(.slowUpstream(budgets.firstByte))
-        case .exchanging: abort(.stalled(budgets.gap))
+        case .exchanging where !answer.isHeadSent: failUpstream(.slowUpstream(budgets.firstByte))
+        case .exchanging where answer.ending != nil: abort(.stalled(budgets.gap))
+        case .exchanging: cutAnswer(.stalled(budgets.gap))
         // A reader that took nothing for long gets no more: its stream would keep its buffers.
         case .closing: caller.end(caller.isWriting ? .socket(.timedOut) : nil)
         case .connecting, .closed: break

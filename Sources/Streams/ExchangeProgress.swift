@@ -26,6 +26,8 @@ struct RequestProgress {
     var isCounted = false
     /// It was sent on a second stream, and is not sent on a third.
     var isRepeated = false
+    /// The body that goes upstream in place of the caller's, kept so that it can go elsewhere.
+    var carried: [UInt8] = []
 
     init() {}
 
@@ -54,6 +56,15 @@ struct AnswerProgress {
     var dechunks = false
     /// Its pieces go out at the loop's ticks.
     var waitsForTicks = false
+    /// A tap sees its content, and hands it back changed.
+    var isTapped = false
+    var isRewritten = false
+    /// Its content goes out in chunks of this side's own.
+    var rechunks = false
+    /// The caller has a head of this side's own, and no upstream has answered yet.
+    var isAnnounced = false
+    /// What is left to say before it ends, and why it ends before its time.
+    var ending: AnswerEnding?
     /// The upstream may carry another request after this answer.
     var isUpstreamReusable = true
     /// The connection to the caller ends after this answer.
@@ -74,6 +85,14 @@ struct AnswerProgress {
     /// Heads have no flow control, and a caller may not read: a 102 every 6 s of the 10 minutes
     /// that an answer may take to begin.
     static let maximumInterims = 100
+}
+
+/// The end of an answer that is tapped.
+struct AnswerEnding {
+    var lastWords: [UInt8]
+    var sent = 0
+    /// Nil where the answer is whole.
+    var failure: Failure?
 }
 
 extension BodyReader {
@@ -114,6 +133,17 @@ extension RequestProgress {
 }
 
 extension AnswerProgress {
+    /// Takes the content out of its framing; what is left of the buffer is that.
+    mutating func unframe(_ buffer: inout Buffer) throws(HTTPRefusal) -> Piece {
+        let count = try body.dechunk(&buffer, trailers: &trailers)
+        if count < buffer.count {
+            isUpstreamReusable = false
+            buffer.truncate(to: count)
+        }
+        bytes &+= UInt64(count)
+        return Piece(count: count, isLast: body.isFinished, waitsForTick: waitsForTicks)
+    }
+
     /// What one buffer of the upstream's is to the answer.
     struct Piece {
         /// Bytes of it that go to the caller.

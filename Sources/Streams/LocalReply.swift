@@ -24,6 +24,12 @@ public final class LocalReply {
         conversation.respond(status: status, contentType: contentType, body: body)
     }
 
+    /// Sends the request on, with `body` in place of its own, and `tap` on the way of its answer.
+    public func forward(_ way: AnswerTap.Upstreaming, body: [UInt8], tap: AnswerTap) {
+        guard let conversation, conversation.endReply(self) else { return }
+        conversation.forward(way, body: body, tap: tap)
+    }
+
     /// Answers that there is none.
     public func refuse(_ failure: Failure) {
         guard let conversation, conversation.endReply(self) else { return }

@@ -11,19 +11,23 @@ struct EffectiveConfiguration {
     /// What every request on the connection gets, at least.
     let padding: Padding
     let policyDigest: [UInt8]
+    /// SHA-256 of the key that offers and receipts are signed with; nil where none is.
+    var receiptKey: [UInt8]?
 
     /// The document, with its members in a fixed order.
     var encoded: [UInt8] {
-        let document = JSONValue.members([
+        var members: [(String, JSONValue)] = [
             ("access_log", .string(accessLog.rawValue)),
             ("backend", .string(upstream)),
             ("forwards_client_address", .bool(forwardsClientAddress)),
             ("padding", .string(padding.rawValue)),
             ("policy", .string(Hex.encode(policyDigest))),
+            ("receipt_key", receiptKey.map { .string(Hex.encode($0)) } ?? .null),
             ("use", .string(use)),
             ("version", .string(RatelVersion.current)),
-        ])
-        return Array(document.serialised().utf8)
+        ]
+        members.removeAll { $0.1 == .null }
+        return Array(JSONValue.members(members).serialised().utf8)
     }
 }
 

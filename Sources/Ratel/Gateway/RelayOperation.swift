@@ -16,14 +16,18 @@ final class RelayOperation: Operation {
     private let certificateWatch: CertificateWatch?
     private let state: ServiceStatus
     private var probe: BackendProbe?
+    private let metering: Metering?
+    private var queueWatch: QueueWatch?
 
     /// `makeService` makes what a worker's connections are for, on that worker's loop.
     init(
         _ settings: GatewaySettings, channel: Channel, policy: PolicySource,
         identity: ProvidedIdentity?, logger: Logger, upstream: Address, upstreamName: String,
+        metering: Metering? = nil,
         makeService: @escaping @Sendable (EventLoop, StreamMetrics) -> any StreamService
     ) {
         self.channel = channel
+        self.metering = metering
         certificateWatch = identity.map {
             CertificateWatch($0, channel: channel, logger: logger)
         }
@@ -56,6 +60,7 @@ final class RelayOperation: Operation {
     func start(on loop: EventLoop) throws(ConfigurationError) {
         try gateway.startAlone()
         watchUpstream(on: loop)
+        if let metering { queueWatch = QueueWatch(metering, of: upstream, on: loop) }
     }
 
     private func watchUpstream(on loop: EventLoop) {
@@ -78,6 +83,7 @@ final class RelayOperation: Operation {
     func check(isAsked: Bool) {
         policyWatch.check(isAsked: isAsked)
         certificateWatch?.check(isAsked: isAsked)
+        metering?.check(isAsked: isAsked)
     }
 
     func drain(then done: @escaping @Sendable () -> Void) {
@@ -87,6 +93,8 @@ final class RelayOperation: Operation {
     func close() {
         probe?.close()
         probe = nil
+        queueWatch?.close()
+        queueWatch = nil
     }
 
     func stop() {

@@ -13,6 +13,7 @@ final class RelayService: StreamService {
     let pool: UpstreamPool
     let log: ChannelLog
     private let front: Front
+    private let metering: Metering?
 
     /// How a listener's connections are protected.
     enum Front {
@@ -24,8 +25,9 @@ final class RelayService: StreamService {
 
     init(
         on loop: EventLoop, metrics: StreamMetrics, settings: GatewaySettings, front: Front,
-        target: UpstreamTarget, log: ChannelLog
+        target: UpstreamTarget, log: ChannelLog, metering: Metering? = nil
     ) {
+        self.metering = metering
         self.settings = settings
         self.metrics = metrics
         self.front = front
@@ -45,12 +47,15 @@ final class RelayService: StreamService {
     }
 
     /// What callers are attested with; nil where they are on this machine.
-    fileprivate var channel: Channel? {
+    var channel: Channel? {
         if case .attested(let channel) = front { channel } else { nil }
     }
 
     func makeHandler(for connection: Downstream) -> any RequestHandler {
-        RelayHandler(service: self, connection: connection)
+        if let metering {
+            return MeteredHandler(service: self, metering: metering, connection: connection)
+        }
+        return RelayHandler(service: self, connection: connection)
     }
 
     func ended(_ connection: Downstream, _ error: LinkError?) {

@@ -15,6 +15,8 @@ public struct ServiceSettings: Sendable {
     /// PEM of those who may vouch for the server's name, beside its Evidence; nil where that alone
     /// counts.
     public var serverRoots: String?
+    /// The file of a provider's offers; nil where requests are not metered.
+    public var offers: String?
     /// Health, readiness, metrics.
     public var admin: AdminSettings
     /// Where collateral comes from.
@@ -58,6 +60,7 @@ public struct ServiceSettings: Sendable {
         self.attester = try AttesterSettings(source, default: attester)
         identity = try ProvidedIdentity.read(source)
         serverRoots = source["server-roots"]
+        offers = source["offers"]
         self.admin = try AdminSettings(source, default: admin)
         collateral = try CollateralSettings(source)
         logging = try LoggingSettings(source)

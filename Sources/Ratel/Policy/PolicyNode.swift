@@ -7,12 +7,12 @@ internal import Yams
 struct PolicyNode {
     /// What kind of file it is: the first part of its refusals' codes.
     enum Document: String {
-        case policy, proxy, template
+        case policy, proxy, template, offers, router
 
         var remedy: String {
             switch self {
             case .policy: "correct the policy"
-            case .proxy, .template: "correct the file"
+            case .proxy, .template, .offers, .router: "correct the file"
             }
         }
     }

@@ -2,6 +2,9 @@
 enum WellKnownPath {
     /// Where Evidence is asked for: protocol.md.
     static let attestation = "/.well-known/ratel/attestation"
+    /// A provider's offers, and the facts that it signed, by receipt.
+    static let offers = "/.well-known/ratel/offers"
+    static let receipts = "/.well-known/ratel/receipts/"
 
     /// Whether a server behind might take `path` for one of them, however it is spelled.
     ///

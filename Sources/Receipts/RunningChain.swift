@@ -1,0 +1,52 @@
+internal import Keys
+
+/// `StreamChain` for the path of tokens: the same heads, without new memory for each event, and the
+/// digest of the whole answer beside them.
+///
+/// For one thread at a time.
+public final class RunningChain {
+    private var present: RunningDigest.Bytes
+    private let event = RunningDigest()
+    private let link = RunningDigest()
+    private let whole = RunningDigest()
+    /// How many events it covers.
+    public private(set) var count: UInt64 = 0
+
+    /// The chain of an answer to the request with this SHA-256.
+    public init(request: [UInt8]) {
+        let first = StreamChain(request: request)
+        present = RunningDigest.Bytes { first.head[$0] }
+    }
+
+    /// The head over everything so far, 32 bytes.
+    public var head: [UInt8] { present.array }
+
+    /// Adds one event: the bytes between two event boundaries.
+    public func append(_ bytes: Span<UInt8>) {
+        cover(bytes)
+        end()
+    }
+
+    /// Adds bytes to the event that is under way: an answer that is no stream is one.
+    public func cover(_ bytes: Span<UInt8>) {
+        event.update(bytes)
+        whole.update(bytes)
+    }
+
+    /// Ends the event that is under way.
+    public func end() {
+        count &+= 1
+        let digest = event.finish()
+        var number = InlineArray<8, UInt8>(repeating: 0)
+        for index in 0..<8 {
+            number[index] = UInt8(truncatingIfNeeded: count >> (56 - 8 * UInt64(index)))
+        }
+        link.update(present.span)
+        link.update(number.span)
+        link.update(digest.span)
+        present = link.finish()
+    }
+
+    /// The SHA-256 of everything, 32 bytes; nothing may be added afterwards.
+    public func response() -> [UInt8] { whole.finish().array }
+}
