@@ -97,7 +97,7 @@ final class MeteredHandler: RequestHandler {
         let (changed, asked) = edit(request, path, isRouted: routed.isRouted)
         let tap = ServiceTap(
             standing, of: metering.book, path: path, asked: asked, request: Digest.sha256(body),
-            receipt: routed.receipt
+            receipt: routed.receipt, isRouted: routed.isRouted
         ) { [metering] in metering.giveBack(standing) }
         let pool = service.pool
         var forwarded = caller.forward(head, to: pool.target.address)

@@ -24,6 +24,7 @@ final class ServiceTap: EventTap {
     private let chain: RunningChain
     private let request: [UInt8]
     private let receipt: String
+    private let isRouted: Bool
     private let started: Int64
     private let didEnd: () -> Void
 
@@ -43,7 +44,7 @@ final class ServiceTap: EventTap {
     /// `request` is the SHA-256 of the body as it came; `didEnd` is called once.
     init(
         _ standing: ServiceBook.Standing, of book: ServiceBook, path: InferencePath, asked: Asked,
-        request: [UInt8], receipt: String, didEnd: @escaping () -> Void
+        request: [UInt8], receipt: String, isRouted: Bool, didEnd: @escaping () -> Void
     ) {
         self.book = book
         self.standing = standing
@@ -51,11 +52,15 @@ final class ServiceTap: EventTap {
         self.asked = asked
         self.request = request
         self.receipt = receipt
+        self.isRouted = isRouted
         self.didEnd = didEnd
         chain = RunningChain(request: request)
         started = System.nowMilliseconds
         super.init()
     }
+
+    // Who sent no receipt has no use for them.
+    private var tellsFacts: Bool { isRouted && carriesTrailers }
 
     /// The field line behind an answer that has its facts.
     static let trailer = "ratel-service"
@@ -67,7 +72,7 @@ final class ServiceTap: EventTap {
         isServing = true
         guard head.isEventStream else {
             // Who reads trailers reads them behind a body without a length.
-            if carriesTrailers { head.fields.removeAll(named: "content-length") }
+            if tellsFacts { head.fields.removeAll(named: "content-length") }
             return .pass(head, .watch)
         }
         return .pass(head, .rewrite)
@@ -122,9 +127,9 @@ final class ServiceTap: EventTap {
         let rest = remainder
         if !rest.isEmpty { chain.append(rest.span) }
         if !whole.isEmpty { readWhole() }
-        if let statement = sign(.complete), carriesTrailers {
-            let value = Hex.encode(Array(statement.json.serialised().utf8))
-            trailers = Array("\(ServiceTap.trailer): \(value)\r\n\r\n".utf8)
+        if let statement = sign(.complete), tellsFacts {
+            let line = "\(ServiceTap.trailer): \(statement.json.serialised())\r\n\r\n"
+            trailers = Array(line.utf8)
         }
         // What an engine left without an end is its caller's to judge.
         return rest
