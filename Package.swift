@@ -56,7 +56,7 @@ let package = Package(
         module("Appraisal", ["Bytes", "RATS", "Keys"]),
         module("RATLS", ["Bytes", "RATS", "Keys", "TLS", "Appraisal"]),
         module("Receipts", ["RATS", "Keys"]),
-        module("Ledger", ["Receipts", "RATS", "Keys", "CSQLite"]),
+        module("Ledger", ["Receipts", "RATS", "Keys", "Loop", "CSQLite"]),
         module(
             "Ratel",
             [

@@ -2,15 +2,17 @@ internal import Keys
 public import RATS
 public import Receipts
 
-/// Checks one exported hour as a whole: every receipt under the root that the router signed, and
+/// Checks one exported period as a whole: every receipt under the root that the router signed, and
 /// every bill recomputed.
 public struct ExportAudit {
     /// What came of it.
     public struct Result {
-        public var hour: Int64
+        /// Milliseconds since 1970 at which the period begins, and how many it has.
+        public var start: Int64
+        public var period: Int64
         public var receipts: Int
-        /// The first and last place of the hour's receipts, so that hours can be laid end to end;
-        /// 0 where there is none.
+        /// The first and last place of its receipts, so that periods can be laid end to end; 0
+        /// where there is none.
         public var first: Int64
         public var last: Int64
         public var bills: [String: ReceiptAudit.Bill]
@@ -39,7 +41,7 @@ public struct ExportAudit {
             decisions[id] = decision
         }
         var audit = try ReceiptAudit(
-            routerKey: routerKey, offers: offers, decisions: decisions, seeds: [root.seed])
+            routerKey: routerKey, offers: offers, decisions: decisions, seeds: root.seeds)
         var receipts = HashTree.Growing()
         try lines(.receipts) { line throws(Refusal) in
             let statement = try SignedStatement(.receipt, reading: parse(line, .receipts))
@@ -48,7 +50,8 @@ public struct ExportAudit {
         }
         audit.finish()
         return Result(
-            hour: root.hour, receipts: receipts.count, first: root.first, last: root.last,
+            start: root.start, period: root.period, receipts: receipts.count, first: root.first,
+            last: root.last,
             bills: audit.bills,
             findings: audit.findings
                 + root.findings(receipts: receipts, decisions: tree, places: audit.places))
@@ -108,13 +111,14 @@ public struct ExportAudit {
 
 /// The signed root of an export.
 private struct Root {
-    let hour: Int64
+    let start: Int64
+    let period: Int64
     let count: Int64
     let first: Int64
     let last: Int64
     let receiptsRoot: [UInt8]
     let decisionsRoot: [UInt8]
-    let seed: [UInt8]
+    let seeds: [[UInt8]]
 
     init(_ line: String, routerKey: [UInt8]) throws(Refusal) {
         let statement = try SignedStatement(
@@ -137,13 +141,26 @@ private struct Root {
             else { throw ExportAudit.malformed("root.json \(name)", "32 bytes", "others") }
             return bytes
         }
-        hour = try number("hour")
+        start = try number("start_ms")
+        period = try number("period_ms")
         count = try number("count")
         first = try number("first_seq")
         last = try number("last_seq")
         receiptsRoot = try digest("receipts_root")
         decisionsRoot = try digest("decisions_root")
-        seed = try digest("seed")
+        seeds = try Root.seeds(statement.body["seeds"])
+        guard period > 0, start % period == 0 else {
+            throw ExportAudit.malformed(
+                "root.json start_ms", "a multiple of \(period)", "\(start)")
+        }
+    }
+
+    private static func seeds(_ value: JSONValue?) throws(Refusal) -> [[UInt8]] {
+        let seeds = value?.items?.map { $0.text.flatMap(Hex.decode) ?? [] }
+        guard let seeds, seeds.allSatisfy({ $0.count == 32 }) else {
+            throw ExportAudit.malformed("root.json seeds", "a list of 32 bytes each", "another")
+        }
+        return seeds
     }
 
     func findings(

@@ -1,14 +1,17 @@
 public import Keys
 public import Receipts
 
-/// The receipts of one router, each once, in an order that cannot be changed afterwards.
+/// The receipts of routers, each once, in an order that cannot be changed afterwards, and what the
+/// accounts they bill may still spend.
 ///
-/// Each names the digest of the one before. They are written in batches, one commit each, and a
-/// receipt is signed only with the place that it then has: what was committed is on the disk, and
-/// what was not was never signed for anybody. For one thread at a time.
+/// Each router has a chain of its own, in which each receipt names the digest of the one before.
+/// They are written in batches, one commit each, and a receipt is signed only with the place that
+/// it then has: what was committed is on the disk, and what was not was never signed for anybody.
+/// Several routers, each with a key of its own, share one PostgreSQL; a key belongs to one process
+/// at a time. A `Ledger` is one connection, for one thread at a time.
 public final class Ledger {
     /// A request that is over, without its place in the ledger.
-    public struct Entry {
+    public struct Entry: Sendable {
         public var receipt: Receipt
         public var decision: Decision
 
@@ -23,30 +26,107 @@ public final class Ledger {
     /// thousand requests end at 200,000 a second.
     public static let maxBatch = 1_024
 
-    let database: SQLiteDatabase
+    /// Milliseconds of the usual period by which receipts are exported.
+    public static let hour: Int64 = 3_600_000
+
+    let database: any LedgerDatabase
     private let key: PrivateKey
     /// SHA-256 of the key: what rows of this router have.
     let router: [UInt8]
+    /// Milliseconds of the periods by which receipts are exported.
+    public let period: Int64
+    private var isWriting = false
+    /// Times up to here are exported: nothing is written before it any more.
+    private var closed: Int64 = 0
 
-    /// Opens the ledger in the file at `path`, or makes it; receipts are signed with `key`.
-    public init(path: String, key: PrivateKey) throws(LedgerError) {
-        database = try SQLiteDatabase(path: path)
+    /// Opens the ledger at `place`, or makes it: the path of a SQLite file, or the
+    /// `postgresql://` URL of a database. Receipts are signed with `key`.
+    ///
+    /// `period` is how many milliseconds make an export; it stays what it was when this router
+    /// first opened the ledger. Errors: `setting` where it is another.
+    public init(
+        at place: String, key: PrivateKey, period: Int64 = Ledger.hour
+    ) throws(LedgerError) {
+        // Folders of exports are named by seconds.
+        guard period > 0, period % 1_000 == 0 else {
+            throw LedgerError(.setting, "expected a period of whole seconds, got \(period) ms")
+        }
+        database = try Ledger.open(place)
         self.key = key
+        self.period = period
         router = Digest.sha256(key.spki)
-        try database.execute(LedgerSchema.text)
-        try database.run(
-            "INSERT OR IGNORE INTO routers (id, key) VALUES (?, ?)", .blob(router),
-            .blob(key.spki))
+        try database.transaction { () throws(LedgerError) in
+            try database.execute(
+                database.dialect.exclusive + LedgerSchema.statements(database.dialect))
+            try database.run(
+                """
+                INSERT INTO routers (id, key, period_ms) VALUES ($1, $2, $3)
+                ON CONFLICT DO NOTHING
+                """, .blob(router), .blob(key.spki), .integer(period))
+            let rows = try database.query(
+                "SELECT period_ms FROM routers WHERE id = $1", .blob(router))
+            guard rows.first?[0].integer == period else {
+                throw LedgerError(
+                    .setting,
+                    "its exports have \(rows.first?[0].integer ?? 0) ms, not \(period): "
+                        + "keep to it, or begin with another key")
+            }
+        }
     }
 
-    /// Writes what ended, in this order, in one commit; answers the receipts as they were signed.
+    private static func open(_ place: String) throws(LedgerError) -> any LedgerDatabase {
+        try SQLiteDatabase(path: place)
+    }
+
+    /// All that `body` writes, in one commit, or nothing of it; inside another one it is a part of
+    /// that.
+    ///
+    /// Its router's row is locked, and then the rows of `accounts` in their order, so that no two
+    /// routers wait for each other.
+    public func write<Result>(
+        accounts: [String] = [], _ body: () throws(LedgerError) -> Result
+    ) throws(LedgerError) -> Result {
+        if isWriting {
+            for account in Set(accounts).sorted() { try lock(account) }
+            return try body()
+        }
+        isWriting = true
+        defer { isWriting = false }
+        return try database.transaction { () throws(LedgerError) in
+            let rows = try database.query(
+                "SELECT closed_ms FROM routers WHERE id = $1" + database.dialect.lock,
+                .blob(router))
+            guard let time = rows.first?[0].integer else {
+                throw LedgerError(.damaged, "the router's row is gone")
+            }
+            closed = time
+            for account in Set(accounts).sorted() { try lock(account) }
+            return try body()
+        }
+    }
+
+    /// Keeps what is written from now on out of the times before `end`.
+    func close(before end: Int64) throws(LedgerError) {
+        try write { () throws(LedgerError) in
+            guard end > closed else { return }
+            try database.run(
+                "UPDATE routers SET closed_ms = $1 WHERE id = $2", .integer(end), .blob(router))
+            closed = end
+        }
+    }
+
+    // MARK: Receipts
+
+    /// Writes what ended, in this order, in one commit, and ends its reservations; answers the
+    /// receipts as they were signed.
     ///
     /// A request that was written before is not written again: its receipt is answered as it is.
+    /// A receipt's time is not before that of the one before it, nor in a period that was exported.
     public func append(_ entries: [Entry]) throws(LedgerError) -> [SignedStatement] {
         precondition(entries.count <= Ledger.maxBatch, "one batch")
         guard !entries.isEmpty else { return [] }
-        return try database.transaction { () throws(LedgerError) in
-            var (sequence, digest) = try last()
+        return try write(accounts: entries.map(\.receipt.account)) { () throws(LedgerError) in
+            var place = try last()
             var signed: [SignedStatement] = []
             for entry in entries {
                 if let known = try receipt(entry.receipt.id) {
@@ -54,59 +134,55 @@ public final class Ledger {
                     continue
                 }
                 var receipt = entry.receipt
-                sequence += 1
-                receipt.sequence = sequence
-                receipt.previous = digest
+                receipt.sequence = place.sequence + 1
+                receipt.previous = place.digest
+                receipt.time = max(
+                    receipt.time, place.time, closed, try start(ofSeed: receipt.seedCommitment))
                 let statement = try sign(receipt, entry.decision)
-                digest = statement.digest
                 try insert(receipt, statement, entry.decision)
+                place = (receipt.sequence, statement.digest, receipt.time)
                 signed.append(statement)
             }
             return signed
         }
     }
 
-    /// The receipt of a request.
+    /// The receipt of a request of this router.
     public func receipt(_ id: String) throws(LedgerError) -> SignedStatement? {
         let rows = try database.query(
-            "SELECT statement FROM receipts WHERE router = ? AND id = ?", .blob(router), .text(id))
+            "SELECT statement FROM receipts WHERE router = $1 AND id = $2", .blob(router),
+            .text(id))
         return try rows.first.map { row throws(LedgerError) in
             try Ledger.statement(.receipt, row[0])
         }
     }
 
-    /// Keeps an offer that requests may be served under.
-    public func keep(_ offer: SignedStatement) throws(LedgerError) {
-        try database.run(
-            "INSERT OR IGNORE INTO offers (digest, statement) VALUES (?, ?)", .blob(offer.digest),
-            .text(offer.json.serialised()))
-    }
-
-    /// The seed of an hour, counted from 1970; the first time it is made. It is secret until the
-    /// hour is over.
-    public func seed(ofHour hour: Int64) throws(LedgerError) -> [UInt8] {
-        try database.transaction { () throws(LedgerError) in
-            try database.run(
-                "INSERT OR IGNORE INTO seeds (router, hour, seed) VALUES (?, ?, ?)",
-                .blob(router), .integer(hour), .blob(SecureRandom.bytes(32)))
-            let rows = try database.query(
-                "SELECT seed FROM seeds WHERE router = ? AND hour = ?", .blob(router),
-                .integer(hour))
-            guard let seed = rows.first?[0].blob else { throw LedgerError("no seed") }
-            return seed
-        }
-    }
-
-    private func last() throws(LedgerError) -> (Int64, [UInt8]) {
+    private func last() throws(LedgerError) -> (sequence: Int64, digest: [UInt8], time: Int64) {
         let rows = try database.query(
-            "SELECT seq, digest FROM receipts WHERE router = ? ORDER BY seq DESC LIMIT 1",
+            "SELECT seq, digest, time_ms FROM receipts WHERE router = $1 ORDER BY seq DESC LIMIT 1",
             .blob(router))
-        guard let row = rows.first else { return (0, [UInt8](repeating: 0, count: 32)) }
-        guard let sequence = row[0].integer, let digest = row[1].blob else {
-            throw LedgerError("the last receipt cannot be read")
-        }
-        return (sequence, digest)
+        guard let row = rows.first else { return (0, [UInt8](repeating: 0, count: 32), 0) }
+        guard let sequence = row[0].integer, let digest = row[1].blob, let time = row[2].integer
+        else { throw LedgerError(.damaged, "the last receipt cannot be read") }
+        return (sequence, digest, time)
     }
+
+    private func insert(
+        _ receipt: Receipt, _ statement: SignedStatement, _ decision: Decision
+    ) throws(LedgerError) {
+        try database.run(
+            """
+            INSERT INTO receipts
+                (router, seq, id, time_ms, period, account, cost_nusd, digest, statement, decision)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+            """, .blob(router), .integer(receipt.sequence), .text(receipt.id),
+            .integer(receipt.time), .integer(receipt.time / period), .text(receipt.account),
+            .integer(receipt.cost), .blob(statement.digest), .text(statement.json.serialised()),
+            .text(decision.json.serialised()))
+        try bill(receipt)
+    }
+
+    // MARK: Statements
 
     private func sign(
         _ receipt: Receipt, _ decision: Decision
@@ -115,7 +191,7 @@ public final class Ledger {
         do throws(KeyError) {
             receipt.candidatesRoot = try decision.root()
         } catch {
-            throw LedgerError("receipt \(receipt.id): \(error)")
+            throw LedgerError(.invalid, "receipt \(receipt.id): \(error)")
         }
         return try sign(.receipt, receipt.json)
     }
@@ -126,73 +202,18 @@ public final class Ledger {
         do throws(KeyError) {
             return try SignedStatement(kind, body, signedBy: key)
         } catch {
-            throw LedgerError("\(kind.rawValue): \(error)")
+            throw LedgerError(.invalid, "\(kind.rawValue): \(error)")
         }
-    }
-
-    private func insert(
-        _ receipt: Receipt, _ statement: SignedStatement, _ decision: Decision
-    ) throws(LedgerError) {
-        try database.run(
-            """
-            INSERT INTO receipts
-                (router, seq, id, hour, account, cost_nusd, digest, statement, decision)
-            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
-            """, .blob(router), .integer(receipt.sequence), .text(receipt.id),
-            .integer(receipt.time / LedgerSchema.hour), .text(receipt.account),
-            .integer(receipt.cost), .blob(statement.digest), .text(statement.json.serialised()),
-            .text(decision.json.serialised()))
     }
 
     static func statement(
-        _ kind: SignedStatement.Kind, _ value: SQLiteDatabase.Value
+        _ kind: SignedStatement.Kind, _ value: LedgerValue
     ) throws(LedgerError) -> SignedStatement {
-        guard let text = value.text else { throw LedgerError("a statement is not text") }
+        guard let text = value.text else { throw LedgerError(.damaged, "a statement is not text") }
         do {
             return try SignedStatement(kind, reading: JSONParser.parse(Array(text.utf8)))
         } catch {
-            throw LedgerError("a statement was changed: \(error)")
+            throw LedgerError(.damaged, "a statement was changed: \(error)")
         }
     }
-}
-
-/// The tables; those of PostgreSQL have the same names and columns.
-enum LedgerSchema {
-    /// Milliseconds of an hour, by which receipts are exported.
-    static let hour: Int64 = 3_600_000
-
-    static let text = """
-        CREATE TABLE IF NOT EXISTS routers (
-            id BLOB PRIMARY KEY, key BLOB NOT NULL
-        ) WITHOUT ROWID;
-        CREATE TABLE IF NOT EXISTS receipts (
-            router BLOB NOT NULL REFERENCES routers (id),
-            seq INTEGER NOT NULL CHECK (seq > 0),
-            id TEXT NOT NULL,
-            hour INTEGER NOT NULL,
-            account TEXT NOT NULL,
-            cost_nusd INTEGER NOT NULL CHECK (cost_nusd >= 0),
-            digest BLOB NOT NULL,
-            statement TEXT NOT NULL,
-            decision TEXT NOT NULL,
-            PRIMARY KEY (router, seq),
-            UNIQUE (router, id)
-        ) WITHOUT ROWID;
-        CREATE INDEX IF NOT EXISTS receipts_by_hour ON receipts (router, hour, seq);
-        CREATE TABLE IF NOT EXISTS offers (
-            digest BLOB PRIMARY KEY, statement TEXT NOT NULL
-        ) WITHOUT ROWID;
-        CREATE TABLE IF NOT EXISTS seeds (
-            router BLOB NOT NULL REFERENCES routers (id),
-            hour INTEGER NOT NULL,
-            seed BLOB NOT NULL,
-            PRIMARY KEY (router, hour)
-        ) WITHOUT ROWID;
-        CREATE TRIGGER IF NOT EXISTS receipts_stay BEFORE UPDATE ON receipts
-            BEGIN SELECT RAISE(ABORT, 'receipts are not changed'); END;
-        CREATE TRIGGER IF NOT EXISTS receipts_are_kept BEFORE DELETE ON receipts
-            BEGIN SELECT RAISE(ABORT, 'receipts are not deleted'); END;
-        CREATE TRIGGER IF NOT EXISTS seeds_stay BEFORE UPDATE ON seeds
-            BEGIN SELECT RAISE(ABORT, 'seeds are not changed'); END;
-        """
 }

@@ -1,12 +1,12 @@
 internal import Keys
-internal import Receipts
+public import Receipts
 
-/// One hour of a ledger in files of JSON lines, under a root that the router signs: what settlement
-/// and auditors get, and all that they need.
+/// One period of a ledger, an hour as a rule, in files of JSON lines, under a root that the router
+/// signs: what settlement and auditors get, and all that they need.
 ///
 /// `receipts.jsonl` has the receipts in their order, `decisions.jsonl` the candidates of each,
 /// `offers.jsonl` the offers that they name or weigh, and `root.json` the signed root, with the
-/// seed of the hour's draws, which is secret until then.
+/// seeds of the draws, which are secret until their period is over.
 public struct LedgerExport {
     /// A file of an export.
     public enum File: String, Sendable, CaseIterable {
@@ -23,21 +23,27 @@ public struct LedgerExport {
     private var receipts = HashTree.Growing()
     private var decisions = HashTree.Growing()
     private var offers: Set<[UInt8]> = []
+    private var commitments: Set<[UInt8]> = []
     private var first: Int64 = 0
     private var last: Int64 = 0
 
-    /// Hands each line of the export of `hour`, counted from 1970, to `write`; `now` is in
-    /// milliseconds since then, and must be past the hour's end.
+    /// Hands each line of the export of period `index`, counted from 1970, to `write`; answers the
+    /// root. `now` is in milliseconds since then, and must be past the period's end: nothing is
+    /// written into that period from then on.
+    @discardableResult
     public static func write(
-        hour: Int64, of ledger: Ledger, now: Int64,
+        period index: Int64, of ledger: Ledger, now: Int64,
         to write: (File, String) throws(LedgerError) -> Void
-    ) throws(LedgerError) {
-        guard now >= (hour + 1) * LedgerSchema.hour else {
+    ) throws(LedgerError) -> SignedStatement {
+        guard now >= (index + 1) * ledger.period else {
             throw LedgerError(
-                "hour \(hour) is not over: its draws could be foreseen with its seed")
+                .invalid,
+                "the period from \(index * ledger.period) ms on is not over: its draws could be "
+                    + "foreseen with its seed")
         }
+        try ledger.close(before: (index + 1) * ledger.period)
         var export = LedgerExport(ledger: ledger)
-        try export.run(hour, write)
+        return try export.run(index, write)
     }
 
     private init(ledger: Ledger) {
@@ -45,47 +51,65 @@ public struct LedgerExport {
     }
 
     private mutating func run(
-        _ hour: Int64, _ write: (File, String) throws(LedgerError) -> Void
-    ) throws(LedgerError) {
+        _ index: Int64, _ write: (File, String) throws(LedgerError) -> Void
+    ) throws(LedgerError) -> SignedStatement {
         while true {
             let rows = try ledger.database.query(
                 """
                 SELECT seq, statement, decision, id FROM receipts
-                WHERE router = ? AND hour = ? AND seq > ? ORDER BY seq LIMIT ?
-                """, .blob(ledger.router), .integer(hour), .integer(last),
+                WHERE router = $1 AND period = $2 AND seq > $3 ORDER BY seq LIMIT $4
+                """, .blob(ledger.router), .integer(index), .integer(last),
                 .integer(LedgerExport.page))
             guard !rows.isEmpty else { break }
             for row in rows { try add(row, write) }
         }
         try writeOffers(write)
-        let seed = try ledger.seed(ofHour: hour)
         let body = JSONValue.members([
-            ("hour", .integer(hour)), ("count", .integer(receipts.count)),
+            ("start_ms", .integer(index * ledger.period)), ("period_ms", .integer(ledger.period)),
+            ("count", .integer(receipts.count)),
             ("first_seq", .integer(first)), ("last_seq", .integer(last)),
             ("receipts_root", .string(Hex.encode(receipts.root))),
             ("decisions_root", .string(Hex.encode(decisions.root))),
-            ("seed", .string(Hex.encode(seed))),
+            ("seeds", .array(try seeds().map { .string(Hex.encode($0)) })),
         ])
-        try write(.root, try ledger.sign(.export, body).json.serialised())
+        let root = try ledger.sign(.export, body)
+        try write(.root, root.json.serialised())
+        return root
+    }
+
+    // Of the periods that the requests began in: a long answer began before this one.
+    private func seeds() throws(LedgerError) -> [[UInt8]] {
+        var found: [[UInt8]] = []
+        for commitment in commitments.sorted(by: { $0.lexicographicallyPrecedes($1) }) {
+            let rows = try ledger.database.query(
+                "SELECT seed FROM seeds WHERE router = $1 AND commitment = $2",
+                .blob(ledger.router), .blob(commitment))
+            guard let seed = rows.first?[0].blob else { throw LedgerError(.damaged, "no seed") }
+            found.append(seed)
+        }
+        return found
     }
 
     private mutating func add(
-        _ row: [SQLiteDatabase.Value], _ write: (File, String) throws(LedgerError) -> Void
+        _ row: [LedgerValue], _ write: (File, String) throws(LedgerError) -> Void
     ) throws(LedgerError) {
         guard let sequence = row[0].integer, let text = row[1].text, let decision = row[2].text,
             let id = row[3].text
-        else { throw LedgerError("a receipt cannot be read") }
+        else { throw LedgerError(.damaged, "a receipt cannot be read") }
         let statement = try Ledger.statement(.receipt, row[1])
         if first == 0 { first = sequence }
         last = sequence
         receipts.append(statement.digest)
         guard let parts = JSONParser.parse(Array(decision.utf8))?.members else {
-            throw LedgerError("the decision of receipt \(id) cannot be read")
+            throw LedgerError(.damaged, "the decision of receipt \(id) cannot be read")
         }
         let line = JSONValue.object([.init("receipt_id", .string(id))] + parts).serialised()
         decisions.append(Array(line.utf8))
         if let offer = statement.body["offer_hash"]?.text.flatMap(Hex.decode) {
             offers.insert(offer)
+        }
+        if let seed = statement.body["seed_commitment"]?.text.flatMap(Hex.decode) {
+            commitments.insert(seed)
         }
         noteOffers(parts)
         try write(.receipts, text)
@@ -107,9 +131,30 @@ public struct LedgerExport {
     ) throws(LedgerError) {
         for digest in offers.sorted(by: { $0.lexicographicallyPrecedes($1) }) {
             let rows = try ledger.database.query(
-                "SELECT statement FROM offers WHERE digest = ?", .blob(digest))
+                "SELECT statement FROM offers WHERE digest = $1", .blob(digest))
             // What is not there, the auditor misses.
             if let text = rows.first?[0].text { try write(.offers, text) }
         }
+    }
+}
+
+extension Ledger {
+    /// The first period with receipts that is over and was not exported.
+    func nextExport(now: Int64) throws(LedgerError) -> Int64? {
+        let rows = try database.query(
+            """
+            SELECT MIN(period) FROM receipts WHERE router = $1 AND period < $2 AND period >
+                COALESCE((SELECT MAX(period) FROM exports WHERE router = $1), -1)
+            """, .blob(router), .integer(now / period))
+        return rows.first?[0].integer
+    }
+
+    /// Notes that a period is exported, with the root of it.
+    func note(export root: SignedStatement, period index: Int64) throws(LedgerError) {
+        try database.run(
+            """
+            INSERT INTO exports (router, period, statement) VALUES ($1, $2, $3)
+            ON CONFLICT DO NOTHING
+            """, .blob(router), .integer(index), .text(root.json.serialised()))
     }
 }

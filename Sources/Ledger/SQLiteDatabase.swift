@@ -2,19 +2,7 @@ internal import CSQLite
 
 /// One connection to a SQLite file, for one thread at a time.
 @safe
-final class SQLiteDatabase {
-    /// A value of a column or a placeholder.
-    enum Value: Equatable {
-        case null
-        case integer(Int64)
-        case text(String)
-        case blob([UInt8])
-
-        var integer: Int64? { if case .integer(let value) = self { value } else { nil } }
-        var text: String? { if case .text(let value) = self { value } else { nil } }
-        var blob: [UInt8]? { if case .blob(let value) = self { value } else { nil } }
-    }
-
+final class SQLiteDatabase: LedgerDatabase {
     private let handle: OpaquePointer
     /// Statements that were prepared, by their text: some ten, each used again and again.
     private var statements: [String: OpaquePointer] = unsafe [:]
@@ -28,7 +16,7 @@ final class SQLiteDatabase {
         guard status == SQLITE_OK, let opened = unsafe opened else {
             let why = unsafe String(cString: sqlite3_errstr(status))
             unsafe sqlite3_close_v2(opened)
-            throw LedgerError("\(path): cannot be opened: \(why)")
+            throw LedgerError(SQLiteDatabase.code(status), "\(path): cannot be opened: \(why)")
         }
         unsafe handle = opened
         // Another process may be reading; it is done within a second.
@@ -37,7 +25,7 @@ final class SQLiteDatabase {
             "PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", "PRAGMA foreign_keys=ON",
             "PRAGMA trusted_schema=OFF",
         ] {
-            _ = try query(setting)
+            _ = try rows(setting, [])
         }
     }
 
@@ -47,38 +35,22 @@ final class SQLiteDatabase {
         unsafe sqlite3_close_v2(handle)
     }
 
-    /// Runs several statements without values, such as a schema.
+    let dialect = LedgerDialect(
+        integer: "INTEGER", blob: "BLOB", text: "TEXT", table: "WITHOUT ROWID",
+        // Whoever writes says so at once: two that read first would wait for each other.
+        begin: "BEGIN IMMEDIATE", lock: "", exclusive: "",
+        guards: { table, event, reason in
+            """
+            CREATE TRIGGER IF NOT EXISTS \(table)_\(event.lowercased()) BEFORE \(event) ON \(table)
+                BEGIN SELECT RAISE(ABORT, '\(reason)'); END;
+            """
+        })
+
     func execute(_ text: String) throws(LedgerError) {
         guard unsafe sqlite3_exec(handle, text, nil, nil, nil) == SQLITE_OK else { throw failure }
     }
 
-    /// Runs one statement with values for its placeholders.
-    func run(_ text: String, _ values: Value...) throws(LedgerError) {
-        _ = try rows(text, values)
-    }
-
-    /// The rows that one statement answers.
-    func query(_ text: String, _ values: Value...) throws(LedgerError) -> [[Value]] {
-        try rows(text, values)
-    }
-
-    /// All of what `body` does, or nothing of it.
-    func transaction<Result>(
-        _ body: () throws(LedgerError) -> Result
-    ) throws(LedgerError) -> Result {
-        // Whoever writes says so at once: two that read first would wait for each other.
-        try run("BEGIN IMMEDIATE")
-        do throws(LedgerError) {
-            let result = try body()
-            try run("COMMIT")
-            return result
-        } catch {
-            try? run("ROLLBACK")
-            throw error
-        }
-    }
-
-    private func rows(_ text: String, _ values: [Value]) throws(LedgerError) -> [[Value]] {
+    func rows(_ text: String, _ values: [LedgerValue]) throws(LedgerError) -> [[LedgerValue]] {
         let statement = unsafe try prepare(text)
         defer {
             unsafe sqlite3_reset(statement)
@@ -89,7 +61,7 @@ final class SQLiteDatabase {
                 throw failure
             }
         }
-        var rows: [[Value]] = []
+        var rows: [[LedgerValue]] = []
         while true {
             switch unsafe sqlite3_step(statement) {
             case SQLITE_ROW:
@@ -113,7 +85,7 @@ final class SQLiteDatabase {
     }
 
     @unsafe private func bind(
-        _ value: Value, to statement: OpaquePointer, at index: Int32
+        _ value: LedgerValue, to statement: OpaquePointer, at index: Int32
     ) -> Int32 {
         switch value {
         case .null: unsafe sqlite3_bind_null(statement, index)
@@ -125,12 +97,12 @@ final class SQLiteDatabase {
         }
     }
 
-    @unsafe private func columns(of statement: OpaquePointer) -> [Value] {
+    @unsafe private func columns(of statement: OpaquePointer) -> [LedgerValue] {
         let count = unsafe sqlite3_column_count(statement)
         return (0..<count).map { unsafe column($0, of: statement) }
     }
 
-    @unsafe private func column(_ index: Int32, of statement: OpaquePointer) -> Value {
+    @unsafe private func column(_ index: Int32, of statement: OpaquePointer) -> LedgerValue {
         let count = Int(unsafe sqlite3_column_bytes(statement, index))
         switch unsafe sqlite3_column_type(statement, index) {
         case SQLITE_INTEGER: return .integer(unsafe sqlite3_column_int64(statement, index))
@@ -147,6 +119,17 @@ final class SQLiteDatabase {
     }
 
     private var failure: LedgerError {
-        LedgerError(unsafe String(cString: sqlite3_errmsg(handle)))
+        LedgerError(
+            SQLiteDatabase.code(unsafe sqlite3_errcode(handle)),
+            unsafe String(cString: sqlite3_errmsg(handle)))
+    }
+
+    private static func code(_ status: Int32) -> LedgerError.Code {
+        switch status & 0xFF {
+        case SQLITE_CONSTRAINT, SQLITE_TOOBIG, SQLITE_MISMATCH, SQLITE_RANGE: .invalid
+        case SQLITE_CORRUPT, SQLITE_NOTADB, SQLITE_ERROR: .damaged
+        // Locked by another, no room, a disk that does not answer, a folder that is not there yet.
+        default: .unavailable
+        }
     }
 }

@@ -8,7 +8,7 @@ struct AuditCommand: ParsableCommand {
         discussion: """
             Every receipt is held against the offer that it names, the facts that the provider \
             signed, and the draw that the router committed to; all of them against the signed \
-            root of their hour, and against each other.
+            root of their period, and against each other.
 
             Exit status: 0 when everything adds up, 1 when something does not, 2 when the exports \
             cannot be read.
@@ -16,7 +16,7 @@ struct AuditCommand: ParsableCommand {
 
     @Argument(
         help: ArgumentHelp(
-            "The exports: a folder with a folder for each hour.", valueName: "folder"))
+            "The exports: a folder with a folder for each period.", valueName: "folder"))
     var folder: String
 
     @Option(

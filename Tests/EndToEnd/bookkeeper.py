@@ -165,12 +165,13 @@ class Bookkeeper:
         return body["cost_nusd"]
 
     def export(self, folder):
-        hour = pathlib.Path(folder) / "2027-01-15T08Z"
+        hour = pathlib.Path(folder) / "2027-01-15T08-00-00Z"
         hour.mkdir(parents=True)
         decisions = [json.dumps(one) for one in self.decisions]
         root = {
-            "hour": HOUR, "count": len(self.receipts), "first_seq": 1,
-            "last_seq": len(self.receipts), "seed": SEED.hex(),
+            "start_ms": HOUR * 3_600_000, "period_ms": 3_600_000,
+            "count": len(self.receipts), "first_seq": 1, "last_seq": len(self.receipts),
+            "seeds": [SEED.hex()],
             "receipts_root": merkle([
                 bytes.fromhex(digest("ratel/receipt/1", one)) for one in self.receipts]).hex(),
             "decisions_root": merkle([one.encode() for one in decisions]).hex()}

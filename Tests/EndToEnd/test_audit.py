@@ -93,6 +93,6 @@ def test_nothing_to_audit_is_said(context):
         empty = pathlib.Path(folder) / "empty"
         empty.mkdir()
         found = audit(context, empty, key)
-        assert found.returncode == 78 and "a folder for each hour" in found.stderr
+        assert found.returncode == 78 and "a folder for each period" in found.stderr
         found = audit(context, folder, empty / "none.pem")
         assert found.returncode == 78 and "cannot be read" in found.stderr

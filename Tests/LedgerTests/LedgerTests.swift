@@ -59,7 +59,7 @@ private final class Book {
     }
 
     func open() throws -> Ledger {
-        let ledger = try Ledger(path: path, key: key)
+        let ledger = try Ledger(at: path, key: key)
         try ledger.keep(offer)
         return ledger
     }
@@ -98,7 +98,7 @@ private final class Book {
         let decision = Decision(
             request,
             weighing: [.init(offer: offer.digest, weight: 0, reason: "", measures: measures)])
-        let seed = try ledger.seed(ofHour: Book.hour)
+        let seed = try ledger.seed(at: time)
         return Ledger.Entry(
             receipt: Receipt(
                 id: id, account: "a", service: service, offer: offer.digest,
@@ -112,7 +112,7 @@ private final class Book {
     /// The lines of the hour's export by file.
     func export(_ ledger: Ledger) throws -> [LedgerExport.File: [String]] {
         var files: [LedgerExport.File: [String]] = [:]
-        try LedgerExport.write(hour: Book.hour, of: ledger, now: (Book.hour + 1) * 3_600_000) {
+        try LedgerExport.write(period: Book.hour, of: ledger, now: (Book.hour + 1) * 3_600_000) {
             files[$0, default: []].append($1)
         }
         return files
@@ -203,7 +203,7 @@ struct LedgerTests {
         let ledger = try book.open()
         #expect(throws: LedgerError.self) {
             try LedgerExport.write(
-                hour: Book.hour, of: ledger, now: (Book.hour + 1) * 3_600_000 - 1
+                period: Book.hour, of: ledger, now: (Book.hour + 1) * 3_600_000 - 1
             ) { _, _ in }
         }
     }

@@ -27,7 +27,7 @@ IMPORTS = {
     "Appraisal": {"Bytes", "RATS", "Keys"},
     "RATLS": {"Bytes", "RATS", "Keys", "TLS", "Appraisal"},
     "Receipts": {"Bytes", "RATS", "Keys"},
-    "Ledger": {"Receipts", "RATS", "Keys", "CSQLite"},
+    "Ledger": {"Receipts", "RATS", "Keys", "Loop", "CSQLite"},
 }
 IMPORTS["Ratel"] = set(IMPORTS) | {
     "Logging",

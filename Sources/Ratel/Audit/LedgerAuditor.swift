@@ -11,28 +11,28 @@ public enum LedgerAuditor {
     /// belong on a machine with as much memory; a tenth of it is taken here at once.
     private static let maxFile = 256 << 20
 
-    /// Audits the hours in `folder`, which each have a folder of their own; `keyPath` is the PEM of
-    /// the router's public key. Status 0 when everything adds up, 1 when not, 2 when it cannot be
-    /// read.
+    /// Audits the periods in `folder`, which each have a folder of their own; `keyPath` is the PEM
+    /// of the router's public key. Status 0 when everything adds up, 1 when not, 2 when it cannot
+    /// be read.
     public static func run(
         folder: String, keyPath: String, json: Bool
     ) throws(ConfigurationError) -> Inspector.Finding {
         let key = try readKey(keyPath)
-        var hours: [ExportAudit.Result] = []
+        var periods: [ExportAudit.Result] = []
         let found = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
         let names = found.filter { System.exists("\(folder)/\($0)/root.json") }
         guard !names.isEmpty else {
             throw ConfigurationError(
-                "\(folder): expected a folder for each hour, with a root.json; got none")
+                "\(folder): expected a folder for each period, with a root.json; got none")
         }
         for name in names.sorted() {
             do throws(Refusal) {
-                hours.append(try audit("\(folder)/\(name)", key))
+                periods.append(try audit("\(folder)/\(name)", key))
             } catch {
                 return Inspector.Finding(output: EvidenceReport.table(error), status: 2)
             }
         }
-        let report = AuditReport(hours: hours)
+        let report = AuditReport(periods: periods)
         return Inspector.Finding(
             output: json ? report.json.serialised(pretty: true) + "\n" : report.text,
             status: report.findings.isEmpty ? 0 : 1)
@@ -72,33 +72,34 @@ public enum LedgerAuditor {
     }
 }
 
-/// What an audit found, over all hours.
+/// What an audit found, over all periods.
 private struct AuditReport {
-    let hours: [ExportAudit.Result]
+    let periods: [ExportAudit.Result]
     let findings: [ReceiptAudit.Finding]
 
-    init(hours: [ExportAudit.Result]) {
-        self.hours = hours
-        var findings = hours.flatMap(\.findings)
-        // Hours without receipts have no places.
-        let placed = hours.filter { $0.receipts > 0 }.sorted { $0.hour < $1.hour }
+    init(periods: [ExportAudit.Result]) {
+        self.periods = periods
+        var findings = periods.flatMap(\.findings)
+        // Periods without receipts have no places.
+        let placed = periods.filter { $0.receipts > 0 }.sorted { $0.start < $1.start }
         for (before, after) in zip(placed, placed.dropFirst()) where after.first != before.last + 1
         {
             findings.append(
                 ReceiptAudit.Finding(
                     receipt: nil,
                     refusal: Refusal(
-                        "audit.hour.gap", .evidence, field: "first_seq of hour \(after.hour)",
+                        "audit.period.gap", .evidence,
+                        field: "first_seq of the period from \(after.start) ms on",
                         expected: "\(before.last + 1)", got: "\(after.first)",
-                        remedy: "ask the router for the hours between")))
+                        remedy: "ask the router for the periods between")))
         }
         self.findings = findings
     }
 
     private var bills: [(account: String, bill: ReceiptAudit.Bill)] {
         var bills: [String: ReceiptAudit.Bill] = [:]
-        for hour in hours {
-            bills.merge(hour.bills) { one, other in
+        for period in periods {
+            bills.merge(period.bills) { one, other in
                 ReceiptAudit.Bill(
                     requests: one.requests + other.requests, cost: one.cost + other.cost)
             }
@@ -109,8 +110,8 @@ private struct AuditReport {
     var text: String {
         var table = Table()
         table.heading(findings.isEmpty ? "EVERYTHING ADDS UP" : "IT DOES NOT ADD UP")
-        table.row("hours", "\(hours.count)")
-        table.row("receipts", "\(hours.reduce(0) { $0 + $1.receipts })")
+        table.row("periods", "\(periods.count)")
+        table.row("receipts", "\(periods.reduce(0) { $0 + $1.receipts })")
         for (account, bill) in bills {
             table.row(
                 account, "\(bill.requests) requests, \(AuditReport.dollars(bill.cost))")
@@ -125,8 +126,8 @@ private struct AuditReport {
 
     var json: JSONValue {
         .members([
-            ("adds_up", .bool(findings.isEmpty)), ("hours", .integer(hours.count)),
-            ("receipts", .integer(hours.reduce(0) { $0 + $1.receipts })),
+            ("adds_up", .bool(findings.isEmpty)), ("periods", .integer(periods.count)),
+            ("receipts", .integer(periods.reduce(0) { $0 + $1.receipts })),
             (
                 "bills",
                 .array(
