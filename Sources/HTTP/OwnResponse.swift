@@ -31,3 +31,14 @@ extension ResponseHead {
             framing: .chunked, wantsClose: false)
     }
 }
+
+extension ResponseHead {
+    /// A head that this process makes itself for a body that another sends.
+    public static func own(
+        status: Int, fields: HTTPFields, framing: BodyFraming
+    ) -> ResponseHead {
+        ResponseHead(
+            status: status, reason: Array(StatusText.of(status).utf8), minorVersion: 1,
+            fields: fields, framing: framing, wantsClose: false)
+    }
+}

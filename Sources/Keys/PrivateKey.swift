@@ -116,6 +116,22 @@ internal import COpenSSL
         return Array(signature[..<size])
     }
 
+    /// The key as unencrypted PEM, for a file that only this program reads.
+    public func pem() throws(KeyError) -> String {
+        defer { Library.clearErrors() }
+        let failed = KeyError(.library, "private key: cannot be written")
+        guard let sink = unsafe BIO_new(BIO_s_mem()) else { throw failed }
+        defer { unsafe BIO_free(sink) }
+        guard unsafe PEM_write_bio_PrivateKey(sink, key, nil, nil, 0, nil, nil) == 1 else {
+            throw failed
+        }
+        // PKCS#8 of an RSA 8192 key is 6.4 KiB.
+        var text = [UInt8](repeating: 0, count: 16 * 1024)
+        let count = unsafe BIO_read(sink, &text, Int32(text.count))
+        guard count > 0 else { throw failed }
+        return String(decoding: text[..<Int(count)], as: UTF8.self)
+    }
+
     // Through the encoding, so that the public object holds no private part.
     @unsafe private static func publicHalf(_ key: OpaquePointer) throws(KeyError) -> PublicKey {
         guard let spki = unsafe Library.encode({ unsafe i2d_PUBKEY(key, $0) }) else {

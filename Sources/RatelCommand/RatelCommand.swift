@@ -20,7 +20,8 @@ struct RatelCommand: ParsableCommand {
             """,
         version: RatelVersion.current,
         subcommands: [
-            ServeCommand.self, ConnectCommand.self, ProxyCommand.self, AttestCommand.self,
+            ServeCommand.self, ConnectCommand.self, ProxyCommand.self, RouteCommand.self,
+            AttestCommand.self,
             VerifyCommand.self, PolicyCommand.self, CollateralCommand.self, TCBStatusCommand.self,
             DoctorCommand.self, WebhookCommand.self, AuditCommand.self,
             DemoCommand.self,

@@ -85,6 +85,8 @@ extension Conversation {
         answer.status = changed.status
         answer.isHeadSent = true
         answer.isTapped = true
+        // It goes nowhere else any more.
+        request.carried = []
         answer.isRewritten = manner == .rewrite
         answer.body = BodyReader(head.framing)
         answer.rechunks =

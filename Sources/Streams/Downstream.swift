@@ -20,9 +20,6 @@ public final class Downstream: Link {
     }
     /// Whether a drain of the listener waits for this.
     var isAwaited = false
-    /// What the service knows of the admitted peer, for its handlers and logs.
-    public var peer: AnyObject?
-
     let service: any StreamService
     private let listener: StreamListener
     /// Made when the link opens, gone when it closes; `borrowed` is the same, uncounted.

@@ -146,13 +146,16 @@ extension Failure {
 /// Finds where events end: behind an empty line. Keeps its place between reads.
 ///
 /// Lines end with LF, or CR LF; no engine ends them with CR alone, which is taken for text.
-struct EventBoundary {
+public struct EventBoundary: Sendable {
     /// Whether the present line has no byte yet, and whether the event has a line.
     private var isLineEmpty = true
     private var hasLine = false
 
+    /// At the beginning of a stream.
+    public init() {}
+
     /// Where the event ends that goes on at `offset`; nil where its end is not here.
-    mutating func next(in bytes: Span<UInt8>, from offset: Int) -> Int? {
+    public mutating func next(in bytes: Span<UInt8>, from offset: Int) -> Int? {
         var index = offset
         while index < bytes.count {
             let byte = bytes[index]

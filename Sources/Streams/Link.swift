@@ -56,6 +56,8 @@ open class Link: Socket {
     public final var expiresAt: UInt64?
     /// When, on that clock, answers under way are cut; nil where they are not.
     public final var cutsAt: UInt64?
+    /// What is known of the admitted peer, for handlers and logs.
+    public final var peer: AnyObject?
     /// What renews the admission; nil where nothing can.
     public final var keeper: (any AdmissionKeeper)?
 

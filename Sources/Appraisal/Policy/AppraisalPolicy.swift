@@ -60,6 +60,12 @@ public struct AppraisalPolicy: Sendable {
         self.digest = digest
     }
 
+    /// For how many seconds the results are good that age first.
+    public var shortestAge: UInt32 {
+        guard case .appraised(let peers) = peers else { return PeerPolicy.defaultMaxAge }
+        return peers.map(\.maxAge).filter { $0 > 0 }.min() ?? PeerPolicy.defaultMaxAge
+    }
+
     /// Whether unattested peers are admitted.
     public var isAnonymous: Bool {
         if case .anonymous = peers { true } else { false }

@@ -4,6 +4,9 @@ internal import Streams
 struct Exposition {
     private(set) var text = ""
 
+    /// Adds lines as they are.
+    mutating func add(_ lines: String) { text += lines }
+
     mutating func counter(_ name: String, _ help: String, _ value: Int) {
         text += "# HELP \(name) \(help)\n# TYPE \(name) counter\n\(name) \(value)\n"
     }

@@ -1,3 +1,4 @@
+internal import Appraisal
 internal import RATLS
 
 /// What is known of a caller once its connection was opened; named to the backend and in logs.
@@ -8,11 +9,14 @@ final class AdmittedCaller {
     let tier: String
     /// The challenges that this side has answered on the connection, whichever way they came.
     var challenges: ChallengeCount
+    /// What its Evidence came to when the connection was opened; nil where it showed none.
+    let result: AttestationResult?
 
     /// `answered` is how many exchanges the connection began with.
-    init(name: String, tier: String, answered: UInt32) {
+    init(name: String, tier: String, answered: UInt32, result: AttestationResult? = nil) {
         self.name = name
         self.tier = tier
+        self.result = result
         challenges = ChallengeCount(answered: answered)
     }
 }

@@ -100,7 +100,7 @@ final class Channel: Sendable {
         dialect: String? = nil, wasLeased: Bool = false
     ) {
         let connection = link as? Downstream
-        connection?.peer = caller
+        link.peer = caller
         var details: Logger.Metadata = ["role": "\(role == .server ? "server" : "client")"]
         if let dialect { details["dialect"] = "\(dialect)" }
         if wasLeased {

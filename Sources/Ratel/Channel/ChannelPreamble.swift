@@ -143,7 +143,8 @@ final class ChannelPreamble: Preamble, ExchangeRun.Owner {
         let result: AttestationResult? =
             if case .attested(let result) = standing { result } else { nil }
         let caller = AdmittedCaller(
-            name: name, tier: result?.tier.rawValue ?? "none", answered: counts?.answered ?? 0)
+            name: name, tier: result?.tier.rawValue ?? "none", answered: counts?.answered ?? 0,
+            result: channel.role == .client ? result : nil)
         channel.admitted(link, caller, result, dialect: dialect, wasLeased: wasLeased)
         if let counts, let facts, link.speaksHTTP2 {
             link.keeper = ChannelKeeper(

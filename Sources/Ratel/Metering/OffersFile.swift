@@ -117,7 +117,8 @@ struct OffersFile: Sendable, Equatable {
     }
 
     private static func price(_ node: PolicyNode) throws(Refusal) -> Price {
-        let fields = try node.fields(required: ["in", "out"], optional: ["cache_read", "min_charge"])
+        let fields = try node.fields(
+            required: ["in", "out"], optional: ["cache_read", "min_charge"])
         let input = try amount(fields["in"])
         return Price(
             input: input, cached: try fields["cache_read"].map(amount) ?? input,

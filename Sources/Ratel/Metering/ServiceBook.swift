@@ -91,7 +91,9 @@ final class ServiceBook: Sendable {
         offer.notBefore = now - 5
         offer.notAfter = offer.notBefore + model.lifetime
         // Its numbers are within what statements may have: `OffersFile`.
-        guard let statement = try? SignedStatement(.offer, offer.json, signedBy: key) else { return }
+        guard let statement = try? SignedStatement(.offer, offer.json, signedBy: key) else {
+            return
+        }
         let made = Standing(statement: statement, offer: offer, model: model)
         let old = state.standing[offer.model.id]?.suffix(1) ?? []
         state.standing[offer.model.id] = Array(old) + [made]

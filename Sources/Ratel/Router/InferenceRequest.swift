@@ -1,0 +1,154 @@
+internal import Bytes
+internal import HTTP
+internal import Keys
+internal import Ledger
+internal import Loop
+internal import RATS
+internal import Receipts
+internal import Streams
+
+/// One request of a caller, read as far as the market needs it, with the decision on it.
+struct InferenceRequest {
+    /// Of the receipt, the answer's headers and every later question about it.
+    let id: String
+    let account: RouterBook.Account
+    let path: InferencePath
+    /// The model as it goes to providers, without a suffix.
+    let model: String
+    let isStream: Bool
+    let terms: RequestTerms
+    let decision: Decision
+    let seed: RouterBook.Seed
+    /// What goes to providers.
+    let body: [UInt8]
+    /// Bytes of the body as it came, and whether it refers to what is not in it.
+    let requestBytes: Int64
+    let hasReferences: Bool
+    let hasTools: Bool
+    /// Milliseconds since 1970.
+    let started: Int64
+    /// What it can cost at most.
+    let reserve: Int64
+
+    /// Members that are the router's own and reach no provider.
+    private static let own = ["provider", "ratel", "models"]
+    /// The beginning of a prompt by which requests are kept together: some 250 tokens, where
+    /// engines cache blocks of 16.
+    private static let prefix = 1_024
+
+    /// Reads and decides. Errors: those of the body, `model_not_found`, and those of preferences.
+    init(
+        _ bytes: [UInt8], path: InferencePath, account: RouterBook.Account, in market: Market,
+        _ book: RouterBook
+    ) throws(Failure) {
+        let body = try RequestBody(bytes)
+        let now = System.nowMilliseconds
+        guard let seed = book.seed(at: now) else { throw .ledgerUnavailable }
+        id = "gen-" + Hex.encode(SecureRandom.bytes(12))
+        started = now
+        self.account = account
+        self.path = path
+        self.seed = seed
+        isStream = body["stream"] == .bool(true)
+        requestBytes = Int64(bytes.count)
+        hasReferences = InferenceRequest.hasReferences(bytes)
+        hasTools = body.size("tools") != nil
+        let terms = try InferenceRequest.choose(body, path, account, hasReferences, market, now)
+        self.terms = terms.terms
+        decision = terms.decision
+        model = terms.terms.model
+        var changes: [(name: String, value: JSONValue?)] = InferenceRequest.own.map { ($0, nil) }
+        changes.append(("model", .string(model)))
+        // Tenants cannot look into each other's cache, nor choose to share one.
+        changes.append(("cache_salt", path == .embeddings ? nil : .string(account.salt)))
+        self.body = body.setting(changes)
+        let room = market.context(of: model)
+        let input = hasReferences ? room : min(room, requestBytes + CountCheck.templateTokens)
+        reserve = market.dearest(
+            decision, model: model,
+            Usage(
+                input: min(input, Usage.max), cached: 0,
+                output: path == .embeddings
+                    ? 0 : min(terms.terms.maxOutput ?? room, max(room, 1)),
+                reasoning: 0))
+    }
+
+    // The caller's models are tried in its order: the first that anybody can serve.
+    private static func choose(
+        _ body: RequestBody, _ path: InferencePath, _ account: RouterBook.Account,
+        _ hasReferences: Bool, _ market: Market, _ now: Int64
+    ) throws(Failure) -> (terms: RequestTerms, decision: Decision) {
+        guard let first = body["model"]?.text, (1...256).contains(first.utf8.count) else {
+            throw .noModel
+        }
+        let others = body["models"]?.items?.compactMap(\.text) ?? []
+        var known: (RequestTerms, Decision)?
+        for text in ([first] + others).prefix(16) {
+            let terms = try terms(ModelName(text), body, path, account, hasReferences)
+            guard let decision = market.decide(terms, now: now) else { continue }
+            if decision.candidates.contains(where: { $0.weight > 0 }) { return (terms, decision) }
+            known = known ?? (terms, decision)
+        }
+        guard let known else { throw .modelUnknown(first) }
+        return known
+    }
+
+    private static func terms(
+        _ name: ModelName, _ body: RequestBody, _ path: InferencePath,
+        _ account: RouterBook.Account, _ hasReferences: Bool
+    ) throws(Failure) -> RequestTerms {
+        let preferences: ProviderPreferences
+        do throws(Refusal) {
+            preferences = try ProviderPreferences(
+                provider: body["provider"], ratel: body["ratel"], suffix: name.sort)
+        } catch {
+            throw Failure(
+                status: 400, code: error.code, message: "the request's preferences are refused",
+                stage: "request", field: error.field, expected: error.expected, got: error.got,
+                remedy: error.remedy)
+        }
+        if preferences.attestation.sessions.count > 64 { throw .tooManySessions }
+        // A token has some four bytes in JSON.
+        let prompts = path.prompts.reduce(0) { $0 + (body.size($1) ?? 0) }
+        let limit = path.outputLimits.compactMap { body[$0]?.integer }.first
+        if let limit, limit < 0 || Int64(limit) > Usage.max { throw .badLimit }
+        var prefix: [UInt8]?
+        if let text = path.prompts.lazy.compactMap({ body.prefix($0, InferenceRequest.prefix) })
+            .first, text.count >= 256
+        {
+            prefix = Digest.sha256(Array(account.id.utf8) + [0] + text)
+        }
+        return RequestTerms(
+            model: name.name, input: Int64(prompts / 4), maxOutput: limit.map { Int64($0) },
+            parameters: Set(body.names).subtracting(path.prompts + own + ["model", "stream"]),
+            prefix: prefix, preferences: preferences)
+    }
+
+    /// Whether a provider reads something that is not in the body.
+    private static func hasReferences(_ bytes: [UInt8]) -> Bool {
+        let words = ["image_url", "input_image", "input_file", "file_id", "video_url", "audio_url"]
+        let span = bytes.span
+        var index = 0
+        while index < span.count {
+            if span[index] == UInt8(ascii: "\""), words.contains(where: { holds(span, index, $0) })
+            {
+                return true
+            }
+            index += 1
+        }
+        return false
+    }
+
+    private static func holds(_ bytes: Span<UInt8>, _ index: Int, _ word: String) -> Bool {
+        let utf8 = word.utf8
+        guard index + utf8.count + 1 < bytes.count,
+            bytes[index + utf8.count + 1] == UInt8(ascii: "\"")
+        else { return false }
+        var place = index + 1
+        for byte in utf8 {
+            if bytes[place] != byte { return false }
+            place += 1
+        }
+        return true
+    }
+}

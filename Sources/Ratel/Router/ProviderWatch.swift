@@ -1,0 +1,233 @@
+internal import Appraisal
+internal import Keys
+internal import Ledger
+internal import Logging
+internal import Loop
+internal import RATS
+internal import Receipts
+internal import Streams
+
+/// Admits one provider and asks it again and again, on the main loop: its Evidence first, then its
+/// offers, then whether it serves as it says. No caller waits for any of it.
+final class ProviderWatch {
+    private let provider: Provider
+    private let router: RouterState
+    private let loop: EventLoop
+    private var timer: LoopTimer?
+    private var link: ProviderLink?
+    private var isBusy = false
+    private var isAskedAgain = false
+    /// Models that were probed, under the key that the provider had then.
+    private var probed: (key: [UInt8], models: Set<String>) = ([], [])
+
+    init(_ provider: Provider, _ router: RouterState, on loop: EventLoop) {
+        self.provider = provider
+        self.router = router
+        self.loop = loop
+        let timer = LoopTimer(on: loop) { [unowned self] in self.ask() }
+        timer.start(after: 1, every: router.challengePeriod(of: provider))
+        timer.detach()
+        self.timer = timer
+    }
+
+    func close() {
+        timer?.close()
+        timer = nil
+        link?.abandon()
+        link = nil
+    }
+
+    /// Asks now, or once more after what is under way.
+    func ask() {
+        guard timer != nil else { return }
+        guard !isBusy else {
+            isAskedAgain = true
+            return
+        }
+        isBusy = true
+        // Fresh Evidence each time, and no lease of the time before.
+        provider.control.forget()
+        ProviderLink.open(to: provider, on: loop) { [weak self] outcome in
+            guard let self, self.timer != nil else { return }
+            switch outcome {
+            case .success(let link): self.begin(link)
+            case .failure(let trouble): self.end(trouble)
+            }
+        }
+    }
+
+    private func begin(_ link: ProviderLink) {
+        self.link = link
+        let now = System.nowMilliseconds
+        guard let result = (link.peer as? AdmittedCaller)?.result,
+            let admission = Provider.Admission(result, now: now)
+        else {
+            return refuse(
+                Refusal(
+                    "provider.receipts.none", .policy, field: "receipt_key",
+                    expected: "a provider that signs offers and receipts", got: "none",
+                    remedy: "run `ratel serve --offers FILE` there"))
+        }
+        link.ask("GET", WellKnownPath.offers, within: 10_000) { [weak self] outcome in
+            guard let self else { return }
+            switch outcome {
+            case .failure(let trouble): self.end(trouble)
+            case .success(let answer): self.take(answer, admission)
+            }
+        }
+    }
+
+    // MARK: Offers
+
+    private struct Listed {
+        let statement: SignedStatement
+        let offer: Offer
+        let context: Int64
+        let parameters: Set<String>
+    }
+
+    private func take(_ answer: ProviderLink.Answer, _ admission: Provider.Admission) {
+        do throws(Refusal) {
+            let listed = try ProviderWatch.read(answer, admission)
+            if probed.key != admission.receiptKey { probed = (admission.receiptKey, []) }
+            probe(listed.filter { !probed.models.contains($0.offer.model.id) && $0.offer.isOpen }) {
+                [weak self] trouble in
+                guard let self else { return }
+                if let trouble { return self.refuse(trouble) }
+                self.admit(listed, admission, isFull: ProviderWatch.isFull(answer))
+            }
+        } catch {
+            refuse(error)
+        }
+    }
+
+    private static func isFull(_ answer: ProviderLink.Answer) -> Bool {
+        JSONParser.parse(answer.body)?["is_full"] == .bool(true)
+    }
+
+    private static func read(
+        _ answer: ProviderLink.Answer, _ admission: Provider.Admission
+    ) throws(Refusal) -> [Listed] {
+        guard answer.status == 200, let root = JSONParser.parse(answer.body),
+            let items = root["offers"]?.items, !items.isEmpty
+        else {
+            throw Refusal(
+                "provider.offers.none", .evidence, field: "offers",
+                expected: "signed offers", got: "status \(answer.status)",
+                remedy: "run `ratel serve --offers FILE` there")
+        }
+        var listed: [Listed] = []
+        for item in items {
+            let statement = try SignedStatement(.offer, reading: item)
+            let offer = try Offer(statement)
+            guard offer.keyset == admission.receiptKey else {
+                throw Refusal(
+                    "provider.offer.key", .evidence, field: "offer.keyset_digest",
+                    expected:
+                        "the key that the Evidence names, \(Hex.encode(admission.receiptKey))",
+                    got: Hex.encode(offer.keyset), remedy: "take offers of this provider alone")
+            }
+            let model = root["models"]?.items?.first { $0["id"]?.text == offer.model.id }
+            listed.append(
+                Listed(
+                    statement: statement, offer: offer,
+                    context: Int64(model?["context_length"]?.integer ?? 0),
+                    parameters: Set(model?["parameters"]?.items?.compactMap(\.text) ?? [])))
+        }
+        return listed
+    }
+
+    private func probe(_ models: [Listed], then: @escaping (Refusal?) -> Void) {
+        guard let first = models.first, let link else { return then(nil) }
+        let canary = Canary(
+            first.statement, first.offer, of: provider, over: link, router: router)
+        canary.run { [weak self] trouble in
+            guard let self else { return }
+            if let trouble { return then(trouble) }
+            self.probed.models.insert(first.offer.model.id)
+            self.probe(Array(models.dropFirst()), then: then)
+        }
+    }
+
+    // MARK: Ends
+
+    private func admit(_ listed: [Listed], _ admission: Provider.Admission, isFull: Bool) {
+        let before = provider.now
+        provider.admit(admission)
+        let statements = listed.map(\.statement)
+        router.book.desk.run { (ledger) throws(LedgerError) in
+            for statement in statements { try ledger.keep(statement) }
+        } then: { [router] outcome in
+            if case .failure(let error) = outcome {
+                router.logger.error("offers were not kept", metadata: ["why": "\(error)"])
+            }
+        }
+        for one in listed {
+            router.market.put(
+                one.statement, one.offer, of: provider, context: one.context,
+                parameters: one.parameters,
+                attestation: ProviderRecord.Attestation(
+                    session: admission.session, claims: admission.claims,
+                    appraised: admission.appraised, admittedUntil: admission.until))
+        }
+        router.market.note(provider, isFull: isFull)
+        if before.admission?.session != admission.session || before.trouble != nil {
+            router.logger.notice(
+                "provider admitted",
+                metadata: [
+                    "provider": "\(provider.name)", "peer": "\(admission.peer)",
+                    "session": "\(admission.session)", "models": "\(listed.count)",
+                ])
+        }
+        done()
+    }
+
+    /// There was no answer: that says nothing of its Evidence, unless that was refused.
+    private func end(_ trouble: ProviderLink.Trouble) {
+        if let failure = trouble.refusal, failure.stage != "connect", failure.stage != "request" {
+            return refuse(
+                Refusal(
+                    failure.code, .policy, field: failure.field ?? "Evidence",
+                    expected: failure.expected ?? "", got: failure.got ?? trouble.why,
+                    remedy: failure.remedy ?? ""))
+        }
+        router.market.note(provider, isFull: true)
+        if let until = provider.now.admission?.until, until > System.nowMilliseconds {
+            router.logger.warning(
+                "provider does not answer",
+                metadata: ["provider": "\(provider.name)", "why": "\(trouble.why)"])
+            return done()
+        }
+        refuse(
+            Refusal(
+                "provider.unreachable", .exchange, field: provider.address.description,
+                expected: "an answer", got: trouble.why,
+                remedy: "check that it runs and that the address is right"))
+    }
+
+    private func refuse(_ refusal: Refusal) {
+        let before = provider.now
+        provider.refuse(refusal)
+        router.market.withdraw(provider)
+        router.expireAdmissions(of: provider)
+        if before.trouble?.code != refusal.code {
+            router.logger.warning(
+                "provider refused",
+                metadata: [
+                    "provider": "\(provider.name)", "code": "\(refusal.code)",
+                    "field": "\(refusal.field)", "expected": "\(refusal.expected)",
+                    "got": "\(refusal.got)", "remedy": "\(refusal.remedy)",
+                ])
+        }
+        done()
+    }
+
+    private func done() {
+        link?.abandon()
+        link = nil
+        isBusy = false
+        guard isAskedAgain else { return }
+        isAskedAgain = false
+        ask()
+    }
+}

@@ -1,0 +1,202 @@
+internal import Keys
+internal import Ledger
+internal import Loop
+internal import RATS
+internal import Receipts
+
+/// What `ratel route` is told by its file: who provides, who may ask, and on what terms.
+struct RouterFile: Sendable, Equatable {
+    /// Where one provider, or several under one name, is found.
+    enum Place: Sendable, Equatable {
+        case address(Address)
+        /// Each address of a name is a provider of its own.
+        case dns(host: String, port: UInt16)
+    }
+
+    /// A provider and what its Evidence must show.
+    struct Provider: Sendable, Equatable {
+        /// What callers name it by.
+        let name: String
+        let place: Place
+        /// The file of the policy.
+        let policy: String
+    }
+
+    /// Who may ask, by the digest of a key that only the caller has.
+    struct Key: Sendable, Equatable {
+        let name: String
+        /// SHA-256 of the key's text.
+        let digest: [UInt8]
+        let terms: Ledger.Terms
+        /// Nano-dollars paid in advance, by reference.
+        let credits: [Credit]
+    }
+
+    struct Credit: Sendable, Equatable {
+        let reference: String
+        let amount: Int64
+    }
+
+    /// What a listing says of a model beside its offers.
+    struct Listing: Sendable, Equatable {
+        let id: String
+        let name: String?
+        let huggingFace: String?
+        let created: Int64
+        let input: [String]
+        let output: [String]
+        let features: [String]
+    }
+
+    let providers: [Provider]
+    let keys: [Key]
+    let listings: [Listing]
+    /// SHA-256 over the file: what the choice of providers rests on, beside their policies.
+    let digest: [UInt8]
+
+    /// Bytes of a file; providers and keys in it.
+    private static let maxSize = 4 << 20
+    private static let maxProviders = 512
+    private static let maxKeys = 16_384
+
+    /// Reads the file at `path`; paths inside are relative to its folder. Errors: `router.*` with
+    /// place and line.
+    static func load(_ path: String) throws(Refusal) -> RouterFile {
+        guard let bytes = System.readFile(path, limit: maxSize) else {
+            throw Refusal(
+                "router.file.unreadable", .configuration, field: path,
+                expected: "a file of at most \(maxSize) bytes", got: "none that can be read",
+                remedy: "check the path and its permissions")
+        }
+        let folder = path.split(separator: "/", omittingEmptySubsequences: false).dropLast()
+        let isAtRoot = path.hasPrefix("/") && folder.count == 1
+        return try RouterFile(
+            try PolicyNode.read(bytes, as: .router, maxSize: maxSize),
+            NamedFiles(folder: isAtRoot ? "/" : folder.joined(separator: "/")),
+            Digest.sha256(bytes))
+    }
+
+    private init(_ root: PolicyNode, _ files: NamedFiles, _ digest: [UInt8]) throws(Refusal) {
+        let fields = try root.fields(
+            required: ["version", "providers", "keys"], optional: ["models"])
+        _ = try fields["version"]?.integer(1...1)
+        self.digest = digest
+        providers = try RouterFile.list(
+            fields["providers"], atMost: RouterFile.maxProviders, name: \.name
+        ) { node throws(Refusal) in try Provider(node, files) }
+        keys = try RouterFile.list(fields["keys"], atMost: RouterFile.maxKeys, name: \.name) {
+            node throws(Refusal) in try Key(node)
+        }
+        listings = try RouterFile.list(
+            fields["models"], atMost: RouterFile.maxProviders, name: \.id
+        ) { node throws(Refusal) in try Listing(node) }
+        guard Set(keys.map(\.digest)).count == keys.count else {
+            throw root.refusal(
+                "router.value.duplicate", expected: "each key once", got: "one twice")
+        }
+    }
+
+    private static func list<Entry>(
+        _ node: PolicyNode?, atMost limit: Int, name: (Entry) -> String,
+        _ read: (PolicyNode) throws(Refusal) -> Entry
+    ) throws(Refusal) -> [Entry] {
+        guard let node else { return [] }
+        var found: [Entry] = []
+        var names: Set<String> = []
+        for item in try node.items() {
+            guard found.count < limit else {
+                throw item.refusal(
+                    node.code("list.too_long"), expected: "at most \(limit)", got: "more")
+            }
+            let entry = try read(item)
+            guard names.insert(name(entry)).inserted else {
+                throw item.refusal(
+                    node.code("name.duplicate"), expected: "one name each", got: name(entry))
+            }
+            found.append(entry)
+        }
+        return found
+    }
+}
+
+extension RouterFile.Provider {
+    fileprivate init(_ node: PolicyNode, _ files: NamedFiles) throws(Refusal) {
+        let fields = try node.fields(
+            required: ["name", "policy"], optional: ["address", "dns"])
+        guard let name = fields["name"], let policy = fields["policy"] else {
+            throw node.wrongType("a provider")
+        }
+        self.name = try name.name()
+        self.policy = try files.resolve(policy)
+        switch (fields["address"], fields["dns"]) {
+        case (let address?, nil): place = .address(try address.address())
+        case (nil, let dns?):
+            guard case .ip(let host, let port) = try dns.address() else {
+                throw dns.refusal(
+                    node.code("value.refused"), expected: "NAME:PORT", got: "a path")
+            }
+            place = .dns(host: host, port: port)
+        default:
+            throw node.refusal(
+                node.code("key.missing"), expected: "one of address and dns",
+                got: "both, or none")
+        }
+    }
+}
+
+extension RouterFile.Key {
+    fileprivate init(_ node: PolicyNode) throws(Refusal) {
+        let fields = try node.fields(
+            required: ["name", "sha256", "billing"], optional: ["budget", "period", "credits"])
+        name = try fields["name"]?.name() ?? ""
+        digest = try fields["sha256"]?.bytes([32]) ?? []
+        let billing = try fields["billing"]?.word(Offer.Billing.self) ?? .postpaid
+        let budget = try fields["budget"].map { node throws(Refusal) in
+            Int64(try node.integer(0...UInt64(CanonicalJSON.maxNumber)))
+        }
+        switch billing {
+        case .prepaid:
+            guard budget == nil, fields["period"] == nil else {
+                throw node.refusal(
+                    node.code("value.refused"), expected: "no budget for who pays in advance",
+                    got: "one", remedy: "write credits")
+            }
+            terms = .prepaid
+        case .postpaid:
+            terms = .postpaid(
+                budget: budget,
+                period: try fields["period"]?.word(Ledger.Terms.Period.self) ?? .month)
+        }
+        var credits: [RouterFile.Credit] = []
+        for item in try fields["credits"]?.items() ?? [] {
+            let inner = try item.fields(required: ["reference", "amount"])
+            credits.append(
+                RouterFile.Credit(
+                    reference: try inner["reference"]?.name() ?? "",
+                    amount: Int64(
+                        try inner["amount"]?.integer(1...UInt64(CanonicalJSON.maxNumber)) ?? 0)))
+        }
+        self.credits = credits
+    }
+}
+
+extension RouterFile.Listing {
+    fileprivate init(_ node: PolicyNode) throws(Refusal) {
+        let fields = try node.fields(
+            required: ["id"],
+            optional: [
+                "name", "hugging_face_id", "created", "input_modalities", "output_modalities",
+                "supported_features",
+            ])
+        func texts(_ name: String, _ usual: [String]) throws(Refusal) -> [String] {
+            try fields[name]?.texts { node throws(Refusal) in try node.text() } ?? usual
+        }
+        id = try fields["id"]?.text() ?? ""
+        name = try fields["name"]?.text()
+        huggingFace = try fields["hugging_face_id"]?.text()
+        created = Int64(try fields["created"]?.integer(0...UInt64(CanonicalJSON.maxNumber)) ?? 0)
+        input = try texts("input_modalities", ["text"])
+        output = try texts("output_modalities", ["text"])
+        features = try texts("supported_features", [])
+    }
+}

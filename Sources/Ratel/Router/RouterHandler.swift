@@ -1,0 +1,157 @@
+internal import Bytes
+internal import HTTP
+internal import Ledger
+internal import Loop
+internal import Receipts
+internal import Streams
+
+/// Serves the API of a router on one connection: OpenAI's paths, and the router's own.
+final class RouterHandler: RequestHandler {
+    private let service: RouterService
+    private let wellKnown: WellKnownEndpoint
+    private let caller: CallerFacts
+    private unowned let connection: Downstream
+    private var waiting: Waiting?
+    private var held = 0
+
+    private enum Waiting {
+        case inference(RequestHead, InferencePath, RouterBook.Account)
+        case question(RouterQuestion)
+    }
+
+    /// Bytes of a request's body, as providers have it.
+    private static let maxBody = MeteredHandler.maxBody
+
+    init(service: RouterService, connection: Downstream) {
+        self.service = service
+        self.connection = connection
+        wellKnown = WellKnownEndpoint(channel: service.site.state.front, connection: connection)
+        // What callers' addresses are is nothing to providers.
+        caller = CallerFacts(connection, forwardsAddress: false)
+    }
+
+    private var site: RouterSite { service.site }
+
+    func handle(_ head: RequestHead) -> Disposition {
+        if WellKnownPath.isReserved(head.path) { return wellKnown.disposition(of: head) }
+        if let open = OpenPage(head, site.state).disposition { return open }
+        guard let account = account(head) else { return .respond(.noKey) }
+        if let path = InferencePath(rawValue: head.path) { return infer(head, path, account) }
+        guard let question = RouterQuestion(head, account) else { return .respond(.pathUnknown) }
+        guard head.method == "GET" || head.method == "HEAD" else {
+            return .respond(.methodRefused("GET, HEAD"))
+        }
+        waiting = .question(question)
+        return .collect(within: 0)
+    }
+
+    private func account(_ head: RequestHead) -> RouterBook.Account? {
+        let values = head.fields.values(named: "authorization")
+        // Anthropic's SDK has a field of its own.
+        let keys = head.fields.values(named: "x-api-key")
+        guard values.count + keys.count == 1 else { return nil }
+        if let key = keys.first { return site.book.account(ofKey: key) }
+        let parts = values[0].split(separator: " ")
+        guard parts.count == 2, parts[0].lowercased() == "bearer" else { return nil }
+        return site.book.account(ofKey: String(parts[1]))
+    }
+
+    // MARK: Inference
+
+    private func infer(
+        _ head: RequestHead, _ path: InferencePath, _ account: RouterBook.Account
+    ) -> Disposition {
+        guard head.method == "POST" else { return .respond(.methodRefused("POST")) }
+        var size = RouterHandler.maxBody
+        if case .length(let length) = head.framing {
+            guard length <= UInt64(RouterHandler.maxBody) else {
+                return .respond(Failure(.bodyTooLarge(UInt64(RouterHandler.maxBody))))
+            }
+            size = Int(length)
+        }
+        guard site.take(size) else { return .respond(.bodiesFull) }
+        held = size
+        waiting = .inference(head, path, account)
+        return .collect(within: RouterHandler.maxBody)
+    }
+
+    func answer(_ body: [UInt8], with reply: LocalReply) {
+        switch waiting.take() {
+        case nil: wellKnown.answer(body, with: reply)
+        case .question(let question): question.answer(site.state, on: site.loop, with: reply)
+        case .inference(let head, let path, let account):
+            do throws(Failure) {
+                try route(
+                    head,
+                    InferenceRequest(
+                        body, path: path, account: account, in: site.market, site.book), reply)
+            } catch {
+                reply.refuse(error)
+            }
+        }
+    }
+
+    private func route(
+        _ head: RequestHead, _ request: InferenceRequest, _ reply: LocalReply
+    ) throws(Failure) {
+        let tap = RouterTap(request, forwarded(head), at: site)
+        guard let way = tap.next() else { throw tap.nobody }
+        let bound = LoopBound((tap: tap, reply: reply, way: way))
+        let mailbox = site.loop.mailbox
+        site.book.desk.begin(tap.pending) { outcome in
+            mailbox.post {
+                let (tap, reply, way) = bound.value
+                RouterHandler.go(outcome, tap, reply, way, request)
+            }
+        }
+    }
+
+    /// What the request may cost is reserved, or it is not.
+    private static func go(
+        _ outcome: Result<Ledger.Admission, LedgerError>, _ tap: RouterTap, _ reply: LocalReply,
+        _ way: AnswerTap.Upstreaming, _ request: InferenceRequest
+    ) {
+        switch outcome {
+        case .success(.admitted):
+            guard reply.presence.isThere else { return tap.giveUp() }
+            reply.forward(way, body: request.body, tap: tap)
+        case .success(.refused), .success(.unknown):
+            tap.neverBegan()
+            reply.refuse(.noCredit)
+        case .success(.over), .failure:
+            tap.neverBegan()
+            reply.refuse(.ledgerUnavailable)
+        }
+    }
+
+    /// What a provider may know of the request: nothing of who asks.
+    private func forwarded(_ head: RequestHead) -> RequestHead {
+        var options = Forwarding.RequestOptions(fallbackHost: "provider")
+        options.clientAddress = .off
+        var result = Forwarding.request(head, options)
+        for name in RouterHandler.dropped { result.fields.removeAll(named: name) }
+        return result
+    }
+
+    private static let dropped = [
+        "authorization", "x-api-key", "cookie", "user-agent", "referer", "origin", "forwarded",
+        "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "via",
+        "http-referer", "x-title", "openai-organization", "openai-project", "accept-encoding",
+    ]
+
+    var sendsAtTicks: Bool { service.settings.padding == .tick }
+
+    func finished(_ summary: ExchangeSummary) {
+        site.giveBack(held)
+        held = 0
+        waiting = nil
+        site.state.log.finished(summary)
+    }
+}
+
+extension Failure {
+    fileprivate static let bodiesFull = Failure(
+        status: 503, code: "overloaded", message: "too many requests are being read",
+        stage: "request", field: "bodies", expected: "at most 256 MiB of them on a worker",
+        got: "more", remedy: "try again soon", retryAfter: 1)
+}
