@@ -49,6 +49,7 @@ public enum ClientHelper {
                 address: settings.upstream,
                 security: channel.upstreamSecurity(serverName: settings.upstream.serverName))
             target.offersHTTP2 = true
+            target.isRatel = true
             return RelayService(
                 on: loop, metrics: metrics, settings: settings.gateway, front: .plain,
                 target: target, log: log)

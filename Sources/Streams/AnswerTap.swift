@@ -41,7 +41,7 @@ open class AnswerTap {
 
     public init() {}
 
-    /// The head of an upstream's answer came; `isAnnounced` says that the caller has a head already.
+    /// The head of an upstream's answer came; `isAnnounced` says that the caller has one already.
     open func judge(_ head: ResponseHead, isAnnounced: Bool) -> Judgement { .pass(head, .watch) }
 
     /// No answer came, for this reason: where the request goes instead, if anywhere.

@@ -94,6 +94,7 @@ extension Conversation {
         if answerTap != nil { return beginTapped(head, with: rest) }
         var options = Forwarding.ResponseOptions()
         options.clientMinorVersion = request.clientMinorVersion
+        options.stripsRatelFields = lastPool?.target.isRatel != true
         options.dechunk = request.clientMinorVersion == 0 || caller.isStream
         options.closing = request.wantsClose || closesSoon || clientEnded || !request.isComplete
         let forwarded = Forwarding.response(head, options)

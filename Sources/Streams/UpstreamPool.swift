@@ -24,6 +24,9 @@ public struct UpstreamTarget {
     /// of streams. 4,096: above what one inference server runs at once, below the 28,000 ports
     /// that one address pair has.
     public var maximumConnections = 4_096
+    /// Whether it is another Ratel, that is admitted before anything comes of it: its `X-Ratel-*`
+    /// fields are passed on.
+    public var isRatel = false
     /// Whether each connection begins with the PROXY protocol's header, and so is for one caller.
     public var announcesCaller = false
 

@@ -126,11 +126,10 @@ final class MeteredHandler: RequestHandler {
                     .object(others + own.map { JSONValue.Member($0, .bool(true)) })
                 ))
         }
-        // A router parts its own callers; it is one caller here.
-        let isTrusted = isRouted && caller.peer.map { $0.tier != "none" } ?? false
+        // A router parts its own callers, each by a secret; it is one caller here.
         switch metering.cacheSalt {
         case .strip: changes.append(("cache_salt", nil))
-        case .inject where isTrusted && request.size("cache_salt") != nil: break
+        case .inject where isRouted && request.size("cache_salt") != nil: break
         case .inject where path == .embeddings: changes.append(("cache_salt", nil))
         case .inject:
             let name = caller.peer.map { "\($0.tier) \($0.name)" } ?? "local"

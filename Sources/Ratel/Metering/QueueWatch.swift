@@ -129,7 +129,8 @@ private final class QueueLink: Link {
     override func didOpen() {
         let host = if case .unix = target { "localhost" } else { "\(target)" }
         let head =
-            "GET \(path) HTTP/1.1\r\nhost: \(host)\r\nuser-agent: ratel\r\nconnection: close\r\n\r\n"
+            "GET \(path) HTTP/1.1\r\nhost: \(host)\r\nuser-agent: ratel\r\n"
+            + "connection: close\r\n\r\n"
         sendMessage(Array(head.utf8))
     }
 

@@ -9,7 +9,7 @@ enum ContentMeter {
         var isText = false
         while index < range.upperBound {
             guard bytes[index] == UInt8(ascii: "\"") else {
-                // A number, an object or a list is no text; in a list of texts the name still holds.
+                // In a list of texts the name before it still holds.
                 if bytes[index] == UInt8(ascii: "{") { isText = false }
                 index &+= 1
                 continue

@@ -204,7 +204,10 @@ final class Canary {
     ) {
         if let pending {
             self.pending = nil
-            router.book.desk.finish(pending.failed(at: System.nowMilliseconds)) { _ in }
+            // It may have signed for what it served: then that is written.
+            router.fetch(
+                FactsQuestion(
+                    pending: pending, provider: provider, offer: statement, measured: nil))
         }
         finish(
             Refusal(

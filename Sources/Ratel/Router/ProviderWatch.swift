@@ -19,6 +19,11 @@ final class ProviderWatch {
     private var isAskedAgain = false
     /// Models that were probed, under the key that the provider had then.
     private var probed: (key: [UInt8], models: Set<String>) = ([], [])
+    /// What a probe came to that failed, and when the next may be: each is paid for.
+    private var lastProbe: (refusal: Refusal, next: UInt64, wait: UInt64)?
+
+    /// Milliseconds after a probe that failed, twice as many each time, up to this.
+    private static let maxWait: UInt64 = 600_000
 
     init(_ provider: Provider, _ router: RouterState, on loop: EventLoop) {
         self.provider = provider
@@ -89,7 +94,10 @@ final class ProviderWatch {
     private func take(_ answer: ProviderLink.Answer, _ admission: Provider.Admission) {
         do throws(Refusal) {
             let listed = try ProviderWatch.read(answer, admission)
-            if probed.key != admission.receiptKey { probed = (admission.receiptKey, []) }
+            if probed.key != admission.receiptKey {
+                probed = (admission.receiptKey, [])
+                lastProbe = nil
+            }
             probe(listed.filter { !probed.models.contains($0.offer.model.id) && $0.offer.isOpen }) {
                 [weak self] trouble in
                 guard let self else { return }
@@ -138,15 +146,31 @@ final class ProviderWatch {
     }
 
     private func probe(_ models: [Listed], then: @escaping (Refusal?) -> Void) {
-        guard let first = models.first, let link else { return then(nil) }
+        guard let first = models.first, let link else {
+            lastProbe = nil
+            return then(nil)
+        }
+        if let lastProbe, System.uptimeMilliseconds < lastProbe.next {
+            return then(lastProbe.refusal)
+        }
         let canary = Canary(
             first.statement, first.offer, of: provider, over: link, router: router)
         canary.run { [weak self] trouble in
             guard let self else { return }
-            if let trouble { return then(trouble) }
+            if let trouble {
+                self.note(trouble)
+                return then(trouble)
+            }
             self.probed.models.insert(first.offer.model.id)
             self.probe(Array(models.dropFirst()), then: then)
         }
+    }
+
+    private func note(_ trouble: Refusal) {
+        let wait = min(
+            ProviderWatch.maxWait,
+            lastProbe.map { $0.wait * 2 } ?? router.challengePeriod(of: provider))
+        lastProbe = (trouble, System.uptimeMilliseconds + wait, wait)
     }
 
     // MARK: Ends

@@ -60,8 +60,8 @@ final class RouterState: Sendable {
         return Digest.sha256(text)
     }
 
-    /// Milliseconds between two times that a provider is asked for fresh Evidence: as set, and twice
-    /// within what its policy takes for fresh.
+    /// Milliseconds between two times that a provider is asked for fresh Evidence: as set, and
+    /// twice within what its policy takes for fresh.
     func challengePeriod(of provider: Provider) -> UInt64 {
         let age = provider.control.policy.shortestAge
         return max(1_000, min(settings.challenge, UInt64(age) * 500))
