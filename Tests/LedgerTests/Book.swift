@@ -104,7 +104,14 @@ final class Book {
     }
 
     func audit(_ files: [LedgerExport.File: [String]]) throws -> ExportAudit.Result {
-        try ExportAudit.run(routerKey: key.spki) { file, each throws(Refusal) in
+        var chains = ServiceChains()
+        return try audit(files, &chains)
+    }
+
+    func audit(
+        _ files: [LedgerExport.File: [String]], _ chains: inout ServiceChains
+    ) throws -> ExportAudit.Result {
+        try ExportAudit.run(routerKey: key.spki, chains: &chains) { file, each throws(Refusal) in
             for line in files[file] ?? [] { try each(line) }
         }
     }

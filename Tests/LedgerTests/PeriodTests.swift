@@ -22,6 +22,26 @@ struct PeriodTests {
         #expect(second.findings.map(\.refusal.code) == [])
     }
 
+    /// A provider's facts are held against each other over all exports, in whatever order a router
+    /// writes them.
+    @Test func factsMayBeOfTheNextExport() throws {
+        let book = try Book(.sqlite)
+        let ledger = try book.open()
+        let entries = try ["1", "2", "3", "4"].map { try book.entry($0, of: ledger) }
+        _ = try ledger.append([entries[0], entries[2]])
+        let first = try book.export(ledger)
+        _ = try ledger.append([entries[3], entries[1]])
+        let second = try book.export(ledger, period: Book.hour + 1)
+        var chains = ServiceChains()
+        #expect(try book.audit(first, &chains).findings == [])
+        #expect(chains.gaps.map(\.code) == ["audit.service.gap"])
+        #expect(try book.audit(second, &chains).findings == [])
+        #expect(chains.gaps == [])
+        // One service in two exports is two bills.
+        let again = try book.audit(second, &chains).findings.map(\.refusal.code)
+        #expect(again == ["audit.service.twice", "audit.service.twice"])
+    }
+
     /// A clock that was set back does not put a receipt before the one that was written.
     @Test(arguments: Place.all) func receiptsAreInTheOrderOfTheirTimes(_ place: Place) throws {
         let book = try Book(place)
