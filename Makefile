@@ -2,7 +2,7 @@
 
 # Debian 12 and later. The toolchain (Swift 6.3) is taken from PATH.
 PACKAGES := libuv1-dev libssl-dev libtss2-dev libxml2-dev libnghttp2-dev zlib1g-dev libsqlite3-dev \
-	pkg-config swtpm swtpm-tools tpm2-tools openssl python3 python3-venv curl valgrind binutils strace \
+	libpq-dev pkg-config swtpm swtpm-tools tpm2-tools openssl python3 python3-venv curl valgrind binutils strace \
 	nghttp2-client
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 VENV := .build/venv
@@ -42,6 +42,9 @@ $(PYTHON): Tests/requirements.txt | deps
 	python3 -m venv $(VENV)
 	$(VENV)/bin/pip install -q -r Tests/requirements.txt
 	touch $@
+
+# Ledgers are tested on SQLite and on a PostgreSQL of the test's own.
+test sanitize: PACKAGES += postgresql
 
 ## make test       everything that CI runs, on one build
 test: deps $(PYTHON)

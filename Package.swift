@@ -41,6 +41,7 @@ let package = Package(
             "CTSS2", pkgConfig: "tss2-esys tss2-mu tss2-tctildr tss2-rc", package: "libtss2-dev"),
 
         library("CSQLite", pkgConfig: "sqlite3", package: "libsqlite3-dev"),
+        library("CPostgreSQL", pkgConfig: "libpq", package: "libpq-dev"),
         library("CNGHTTP2", pkgConfig: "libnghttp2", package: "libnghttp2-dev"),
 
         .target(name: "CRecycler"),
@@ -56,7 +57,7 @@ let package = Package(
         module("Appraisal", ["Bytes", "RATS", "Keys"]),
         module("RATLS", ["Bytes", "RATS", "Keys", "TLS", "Appraisal"]),
         module("Receipts", ["RATS", "Keys"]),
-        module("Ledger", ["Receipts", "RATS", "Keys", "Loop", "CSQLite"]),
+        module("Ledger", ["Receipts", "RATS", "Keys", "Loop", "CSQLite", "CPostgreSQL"]),
         module(
             "Ratel",
             [

@@ -20,8 +20,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 CACHE = pathlib.Path.home() / ".cache" / "ratel" / "dependencies"
 # Whose headers the binary is compiled with: a part of what the build depends on.
 HEADERS = [
-    "libc6-dev", "libnghttp2-dev", "libsqlite3-dev", "libssl-dev", "libstdc++-12-dev",
-    "libtss2-dev", "libuv1-dev", "libxml2-dev", "zlib1g-dev"]
+    "libc6-dev", "libnghttp2-dev", "libpq-dev", "libsqlite3-dev", "libssl-dev",
+    "libstdc++-12-dev", "libtss2-dev", "libuv1-dev", "libxml2-dev", "zlib1g-dev"]
 # The linker's identifier is a hash over the debugging information too, which names files that the
 # compiler made under random names; without both, what is left depends on the sources alone.
 STRIPPED = ["--strip-all", "--remove-section=.note.gnu.build-id"]

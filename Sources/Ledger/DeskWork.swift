@@ -60,7 +60,6 @@ final class DeskWork {
         if let failure, System.uptimeMilliseconds < failure.retry {
             return refuse(orders[...], failure.error)
         }
-        for case .begin(let pending, _) in orders { doubtful[pending.id] = nil }
         var rest = orders[...]
         do throws(LedgerError) {
             let ledger = try opened()

@@ -19,12 +19,14 @@ public struct ExportAudit {
         public var findings: [ReceiptAudit.Finding]
     }
 
-    /// Audits the lines of an export; `routerKey` is the SubjectPublicKeyInfo that the router's
+    /// Audits the lines of one export; `routerKey` is the SubjectPublicKeyInfo that the router's
     /// Evidence vouches for. `lines` calls its argument with each line of a file.
     ///
-    /// Errors: what makes the export unreadable as a whole. All else is a finding.
+    /// `chains` is what the exports before showed of the providers' facts, and then this one too:
+    /// what is missing between them is found once all were read. Errors: what makes the export
+    /// unreadable as a whole. All else is a finding.
     public static func run(
-        routerKey: [UInt8],
+        routerKey: [UInt8], chains: inout ServiceChains,
         lines: (LedgerExport.File, (String) throws(Refusal) -> Void) throws(Refusal) -> Void
     ) throws(Refusal) -> Result {
         var root: Root?
@@ -41,14 +43,15 @@ public struct ExportAudit {
             decisions[id] = decision
         }
         var audit = try ReceiptAudit(
-            routerKey: routerKey, offers: offers, decisions: decisions, seeds: root.seeds)
+            routerKey: routerKey, offers: offers, decisions: decisions, seeds: root.seeds,
+            chains: chains)
         var receipts = HashTree.Growing()
         try lines(.receipts) { line throws(Refusal) in
             let statement = try SignedStatement(.receipt, reading: parse(line, .receipts))
             receipts.append(statement.digest)
             audit.add(statement)
         }
-        audit.finish()
+        chains = audit.chains
         return Result(
             start: root.start, period: root.period, receipts: receipts.count, first: root.first,
             last: root.last,

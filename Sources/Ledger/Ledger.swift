@@ -56,8 +56,7 @@ public final class Ledger {
         self.period = period
         router = Digest.sha256(key.spki)
         try database.transaction { () throws(LedgerError) in
-            try database.execute(
-                database.dialect.exclusive + LedgerSchema.statements(database.dialect))
+            try LedgerSchema.make(in: database)
             try database.run(
                 """
                 INSERT INTO routers (id, key, period_ms) VALUES ($1, $2, $3)
@@ -75,7 +74,8 @@ public final class Ledger {
     }
 
     private static func open(_ place: String) throws(LedgerError) -> any LedgerDatabase {
-        try SQLiteDatabase(path: place)
+        let isURL = ["postgresql://", "postgres://"].contains { place.hasPrefix($0) }
+        return isURL ? try PostgreSQLDatabase(url: place) : try SQLiteDatabase(path: place)
     }
 
     /// All that `body` writes, in one commit, or nothing of it; inside another one it is a part of

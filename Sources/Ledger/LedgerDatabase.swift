@@ -42,8 +42,10 @@ struct LedgerDialect {
     let lock: String
     /// Lets one process at a time make the tables; it holds until the transaction ends.
     let exclusive: String
-    /// Refuses changes of rows: a statement for a table, an event and a reason.
-    let guards: (_ table: String, _ event: String, _ reason: String) -> String
+    /// Answers a row where the tables are there.
+    let isMade: String
+    /// Refuses that rows of a table are changed or deleted.
+    let guards: (_ table: String) -> String
 }
 
 extension LedgerDatabase {

@@ -34,8 +34,8 @@ public final class LedgerDesk: Sendable {
 
     /// Begins a request, or notes the next provider that it goes to (`Ledger.begin`).
     ///
-    /// Errors: `unavailable`, `busy`, `closed`, `invalid`. The request must not be served then; it
-    /// may be begun again, with the same id too.
+    /// Errors: `unavailable`, `busy`, `closed`, `invalid`. The request must not be served then, and
+    /// is begun anew with another id: where it was written after all, it is over soon.
     public func begin(
         _ pending: Ledger.Pending,
         then: @escaping @Sendable (Result<Ledger.Admission, LedgerError>) -> Void

@@ -10,16 +10,36 @@ enum LedgerSchema {
     /// over it fails, and sums of three stay within 128 bits.
     static let maxSum: Int64 = 1 << 62
 
-    static func statements(_ dialect: LedgerDialect) -> String {
+    /// Of these tables. A ledger of another version is not opened.
+    static let version: Int64 = 1
+
+    /// Makes the tables where there are none, inside a transaction.
+    static func make(in database: any LedgerDatabase) throws(LedgerError) {
+        try database.execute(database.dialect.exclusive)
+        if try database.query(database.dialect.isMade).isEmpty {
+            try database.execute(statements(database.dialect))
+            try database.run("INSERT INTO ledger (version) VALUES ($1)", .integer(version))
+        }
+        let found = try database.query("SELECT version FROM ledger").first?[0].integer
+        guard found == version else {
+            throw LedgerError(
+                .setting,
+                "expected tables of version \(version), got \(found ?? 0): use the "
+                    + "release that made them")
+        }
+    }
+
+    private static func statements(_ dialect: LedgerDialect) -> String {
         let (number, bytes, text) = (dialect.integer, dialect.blob, dialect.text)
         let sum = "\(number) NOT NULL DEFAULT 0 CHECK"
         return """
-            CREATE TABLE IF NOT EXISTS routers (
+            CREATE TABLE ledger (version \(number) PRIMARY KEY) \(dialect.table);
+            CREATE TABLE routers (
                 id \(bytes) PRIMARY KEY, key \(bytes) NOT NULL,
                 period_ms \(number) NOT NULL CHECK (period_ms > 0),
                 closed_ms \(number) NOT NULL DEFAULT 0
             ) \(dialect.table);
-            CREATE TABLE IF NOT EXISTS receipts (
+            CREATE TABLE receipts (
                 router \(bytes) NOT NULL REFERENCES routers (id),
                 seq \(number) NOT NULL CHECK (seq > 0),
                 id \(text) NOT NULL,
@@ -33,13 +53,13 @@ enum LedgerSchema {
                 PRIMARY KEY (router, seq),
                 UNIQUE (router, id)
             ) \(dialect.table);
-            CREATE INDEX IF NOT EXISTS receipts_by_period ON receipts (router, period, seq);
-            CREATE INDEX IF NOT EXISTS receipts_by_id ON receipts (id);
-            CREATE INDEX IF NOT EXISTS receipts_by_account ON receipts (account, time_ms);
-            CREATE TABLE IF NOT EXISTS offers (
+            CREATE INDEX receipts_by_period ON receipts (router, period, seq);
+            CREATE INDEX receipts_by_id ON receipts (id);
+            CREATE INDEX receipts_by_account ON receipts (account, time_ms);
+            CREATE TABLE offers (
                 digest \(bytes) PRIMARY KEY, statement \(text) NOT NULL
             ) \(dialect.table);
-            CREATE TABLE IF NOT EXISTS seeds (
+            CREATE TABLE seeds (
                 router \(bytes) NOT NULL REFERENCES routers (id),
                 period \(number) NOT NULL,
                 seed \(bytes) NOT NULL,
@@ -47,13 +67,13 @@ enum LedgerSchema {
                 PRIMARY KEY (router, period),
                 UNIQUE (router, commitment)
             ) \(dialect.table);
-            CREATE TABLE IF NOT EXISTS exports (
+            CREATE TABLE exports (
                 router \(bytes) NOT NULL REFERENCES routers (id),
                 period \(number) NOT NULL,
                 statement \(text) NOT NULL,
                 PRIMARY KEY (router, period)
             ) \(dialect.table);
-            CREATE TABLE IF NOT EXISTS accounts (
+            CREATE TABLE accounts (
                 account \(text) PRIMARY KEY,
                 terms \(text) CHECK (terms IN ('prepaid', 'postpaid')),
                 budget \(number),
@@ -62,19 +82,19 @@ enum LedgerSchema {
                 billed \(sum) (billed BETWEEN 0 AND \(maxSum)),
                 reserved \(sum) (reserved BETWEEN 0 AND \(maxSum))
             ) \(dialect.table);
-            CREATE TABLE IF NOT EXISTS spending (
+            CREATE TABLE spending (
                 account \(text) NOT NULL REFERENCES accounts (account),
                 day \(number) NOT NULL,
                 billed \(number) NOT NULL CHECK (billed BETWEEN 0 AND \(maxSum)),
                 PRIMARY KEY (account, day)
             ) \(dialect.table);
-            CREATE TABLE IF NOT EXISTS credits (
+            CREATE TABLE credits (
                 account \(text) NOT NULL REFERENCES accounts (account),
                 reference \(text) NOT NULL,
                 amount \(number) NOT NULL,
                 PRIMARY KEY (account, reference)
             ) \(dialect.table);
-            CREATE TABLE IF NOT EXISTS pending (
+            CREATE TABLE pending (
                 router \(bytes) NOT NULL REFERENCES routers (id),
                 id \(text) NOT NULL,
                 account \(text) NOT NULL REFERENCES accounts (account),
@@ -89,13 +109,7 @@ enum LedgerSchema {
                 PRIMARY KEY (router, id)
             ) \(dialect.table);
 
-            """ + guards(dialect)
-    }
-
-    private static func guards(_ dialect: LedgerDialect) -> String {
-        ["receipts", "offers", "seeds", "exports", "credits"].map { table in
-            dialect.guards(table, "UPDATE", "\(table) are not changed")
-                + dialect.guards(table, "DELETE", "\(table) are not deleted")
-        }.joined()
+            """
+                + ["receipts", "offers", "seeds", "exports", "credits"].map(dialect.guards).joined()
     }
 }

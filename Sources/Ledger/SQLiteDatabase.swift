@@ -38,12 +38,17 @@ final class SQLiteDatabase: LedgerDatabase {
     let dialect = LedgerDialect(
         integer: "INTEGER", blob: "BLOB", text: "TEXT", table: "WITHOUT ROWID",
         // Whoever writes says so at once: two that read first would wait for each other.
-        begin: "BEGIN IMMEDIATE", lock: "", exclusive: "",
-        guards: { table, event, reason in
-            """
-            CREATE TRIGGER IF NOT EXISTS \(table)_\(event.lowercased()) BEFORE \(event) ON \(table)
-                BEGIN SELECT RAISE(ABORT, '\(reason)'); END;
-            """
+        // Which is also why one process at a time makes the tables.
+        begin: "BEGIN IMMEDIATE", lock: "", exclusive: "SELECT 1",
+        isMade: "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'ledger'",
+        guards: { table in
+            ["UPDATE", "DELETE"].map { event in
+                """
+                CREATE TRIGGER \(table)_stay_at_\(event) BEFORE \(event) ON \(table)
+                    BEGIN SELECT RAISE(ABORT, '\(table) are not changed'); END;
+
+                """
+            }.joined()
         })
 
     func execute(_ text: String) throws(LedgerError) {

@@ -41,15 +41,18 @@ public struct ReceiptAudit {
     public private(set) var places: ClosedRange<Int64>?
     private var seen: Set<String> = []
     private var last: (sequence: Int64, digest: [UInt8])?
-    private var services: [[UInt8]: [Int64: (previous: [UInt8], digest: [UInt8])]] = [:]
+    /// The providers' facts, over this account and those before it.
+    public private(set) var chains: ServiceChains
 
     /// `routerKey` is the SubjectPublicKeyInfo that the router's Evidence vouches for; `seeds` are
-    /// those that were shown once their hour was over.
+    /// those that were shown once their hour was over; `chains` what was seen of the providers'
+    /// facts before.
     public init(
         routerKey: [UInt8], offers: [SignedStatement], decisions: [String: Decision],
-        seeds: [[UInt8]]
+        seeds: [[UInt8]], chains: ServiceChains = ServiceChains()
     ) throws(Refusal) {
         self.routerKey = routerKey
+        self.chains = chains
         self.decisions = decisions
         var known: [[UInt8]: (Offer, SignedStatement)] = [:]
         for statement in offers { known[statement.digest] = (try Offer(statement), statement) }
@@ -97,25 +100,10 @@ public struct ReceiptAudit {
         bills[receipt.account, default: Bill()].cost += receipt.cost
     }
 
-    /// Holds each provider's facts against each other, once every receipt was added.
+    /// Looks for facts that are missing, once every receipt was added, of this account and those
+    /// after it.
     public mutating func finish() {
-        for (key, facts) in services {
-            var before: (sequence: Int64, digest: [UInt8])?
-            for (sequence, fact) in facts.sorted(by: { $0.key < $1.key }) {
-                if let before, before.sequence + 1 == sequence, before.digest != fact.previous {
-                    find(
-                        nil, "audit.service.chain", "facts \(sequence) of \(Hex.encode(key))",
-                        "the digest of the facts before, \(Hex.encode(before.digest))",
-                        Hex.encode(fact.previous), "ask the provider which of the two it signed")
-                } else if let before, before.sequence + 1 < sequence {
-                    find(
-                        nil, "audit.service.gap", "facts of \(Hex.encode(key))",
-                        "\(before.sequence + 1)", "\(sequence)",
-                        "ask the provider for the facts between: requests that nobody was billed")
-                }
-                before = (sequence, fact.digest)
-            }
-        }
+        for gap in chains.gaps { findings.append(Finding(receipt: nil, refusal: gap)) }
     }
 
     // MARK: Order
@@ -145,12 +133,9 @@ public struct ReceiptAudit {
         guard let (signed, found) = subject.service, case .success(let facts) = found else {
             return
         }
-        if services[signed.key]?[facts.sequence] != nil {
-            find(
-                subject.receipt.id, "audit.service.twice", "service.seq", "each once",
-                "\(facts.sequence)", "one service is billed once")
+        for refusal in chains.add(facts, signed) {
+            findings.append(Finding(receipt: subject.receipt.id, refusal: refusal))
         }
-        services[signed.key, default: [:]][facts.sequence] = (facts.previous, signed.digest)
     }
 
     // MARK: One receipt

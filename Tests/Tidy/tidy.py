@@ -27,7 +27,7 @@ IMPORTS = {
     "Appraisal": {"Bytes", "RATS", "Keys"},
     "RATLS": {"Bytes", "RATS", "Keys", "TLS", "Appraisal"},
     "Receipts": {"Bytes", "RATS", "Keys"},
-    "Ledger": {"Receipts", "RATS", "Keys", "Loop", "CSQLite"},
+    "Ledger": {"Receipts", "RATS", "Keys", "Loop", "CSQLite", "CPostgreSQL"},
 }
 IMPORTS["Ratel"] = set(IMPORTS) | {
     "Logging",

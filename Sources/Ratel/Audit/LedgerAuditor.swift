@@ -25,14 +25,15 @@ public enum LedgerAuditor {
             throw ConfigurationError(
                 "\(folder): expected a folder for each period, with a root.json; got none")
         }
+        var chains = ServiceChains()
         for name in names.sorted() {
             do throws(Refusal) {
-                periods.append(try audit("\(folder)/\(name)", key))
+                periods.append(try audit("\(folder)/\(name)", key, &chains))
             } catch {
                 return Inspector.Finding(output: EvidenceReport.table(error), status: 2)
             }
         }
-        let report = AuditReport(periods: periods)
+        let report = AuditReport(periods: periods, gaps: chains.gaps)
         return Inspector.Finding(
             output: json ? report.json.serialised(pretty: true) + "\n" : report.text,
             status: report.findings.isEmpty ? 0 : 1)
@@ -55,9 +56,9 @@ public enum LedgerAuditor {
     }
 
     private static func audit(
-        _ folder: String, _ key: [UInt8]
+        _ folder: String, _ key: [UInt8], _ chains: inout ServiceChains
     ) throws(Refusal) -> ExportAudit.Result {
-        try ExportAudit.run(routerKey: key) { file, each throws(Refusal) in
+        try ExportAudit.run(routerKey: key, chains: &chains) { file, each throws(Refusal) in
             let path = "\(folder)/\(file.rawValue)"
             guard let bytes = System.readFile(path, limit: maxFile) else {
                 throw Refusal(
@@ -77,7 +78,7 @@ private struct AuditReport {
     let periods: [ExportAudit.Result]
     let findings: [ReceiptAudit.Finding]
 
-    init(periods: [ExportAudit.Result]) {
+    init(periods: [ExportAudit.Result], gaps: [Refusal]) {
         self.periods = periods
         var findings = periods.flatMap(\.findings)
         // Periods without receipts have no places.
@@ -93,7 +94,7 @@ private struct AuditReport {
                         expected: "\(before.last + 1)", got: "\(after.first)",
                         remedy: "ask the router for the periods between")))
         }
-        self.findings = findings
+        self.findings = findings + gaps.map { .init(receipt: nil, refusal: $0) }
     }
 
     private var bills: [(account: String, bill: ReceiptAudit.Bill)] {
