@@ -197,6 +197,10 @@ def test_a_requested_drain_says_when_its_time_is_over(context):
         release.set()
         threads[0].join(10)
         assert_whole(replies, 1)
+        # The grace was not enough, whether the signal came before its end or, as here, after.
+        stack.serve.child.send_signal(signal.SIGTERM)
+        wait_until(lambda: not stack.serve.running(), 5, "the end")
+        assert stack.serve.child.returncode == 1
 
 
 def test_nobody_drains_unless_it_is_allowed(context):

@@ -55,7 +55,7 @@ final class ServiceEnd {
             return end(1)
         }
         isSignalled = true
-        if case .over = phase { return end(0) }
+        if case .over(let isClean) = phase { return end(ServiceEnd.status(isClean)) }
         begin()
     }
 
@@ -105,11 +105,14 @@ final class ServiceEnd {
         waiting = []
         for reply in asked { answer(reply, isClean) }
         guard isSignalled else { return }
-        let status: Int32 = isClean ? 0 : 1
+        let status = ServiceEnd.status(isClean)
         guard !asked.isEmpty else { return end(status) }
         // Whoever asked over loopback or from the node has read its answer by then.
         after(100) { [unowned self] in self.end(status) }
     }
+
+    /// What the process ends with after a signal, whichever came first, that or the drain.
+    private static func status(_ isClean: Bool) -> Int32 { isClean ? 0 : 1 }
 
     private func answer(_ reply: LocalReply, _ isClean: Bool) {
         if isClean {
