@@ -75,6 +75,14 @@ extension Failure {
         status: 408, code: "request.body_timeout",
         message: "the request body came to a stop", stage: "request")
 
+    static func slowCollection(_ limit: UInt64) -> Failure {
+        Failure(
+            status: 408, code: "request.body_timeout",
+            message: "the request body was not whole in time", stage: "request",
+            expected: "all of it within \(limit) ms", got: "a part",
+            remedy: "send the body at once, behind its head")
+    }
+
     static func slowUpstream(_ limit: UInt64) -> Failure {
         Failure(
             status: 504, code: "upstream.first_byte_timeout",
