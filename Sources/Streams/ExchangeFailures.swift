@@ -101,8 +101,10 @@ extension Failure {
     static let admissionOver = Failure(
         status: 502, code: "stream.admission_over",
         message: "the answer outlasted what its connection was admitted for", stage: "response",
-        expected: "its end within twice the policy's max_age", got: "an answer that goes on",
-        remedy: "use HTTP/2, which renews admissions, or `long_answers: finish` in the policy")
+        expected: "its end within twice the policy's max_age, or 600 s where that is 0s",
+        got: "an answer that goes on",
+        remedy: "use HTTP/2 with a max_age other than 0s, which renews admissions, or "
+            + "`long_answers: finish` in the policy")
 
     static func slowReply(_ limit: UInt64) -> Failure {
         Failure(
