@@ -8,17 +8,32 @@ public struct JSONParser: Sendable {
     /// From how many names on a set finds them faster than a look at each.
     private static let manyNames = 16
 
+    /// Why there is no value.
+    public enum Trouble: Error, Sendable {
+        /// The bytes are not a JSON text, or have a name twice in an object.
+        case malformed
+        /// Values nest deeper than `maxDepth`.
+        case tooDeep
+        /// There are more than `maxValues`.
+        case tooManyValues
+    }
+
     private let input: [UInt8]
     private var offset = 0
     private var count = 0
+    private var trouble = Trouble.malformed
 
-    /// The one value that `bytes` hold, or `nil` if they are not a JSON text.
-    public static func parse(_ bytes: [UInt8]) -> JSONValue? {
+    /// The one value that `bytes` hold, or `nil` if they are not a JSON text within the limits.
+    public static func parse(_ bytes: [UInt8]) -> JSONValue? { try? read(bytes) }
+
+    /// The same, for whoever says why there is none.
+    public static func read(_ bytes: [UInt8]) throws(Trouble) -> JSONValue {
         var parser = JSONParser(input: bytes)
         parser.skipSpace()
-        guard let value = parser.value(depth: 0) else { return nil }
+        guard let value = parser.value(depth: 0) else { throw parser.trouble }
         parser.skipSpace()
-        return parser.offset == bytes.count ? value : nil
+        guard parser.offset == bytes.count else { throw .malformed }
+        return value
     }
 
     private init(input: [UInt8]) { self.input = input }
@@ -27,9 +42,9 @@ public struct JSONParser: Sendable {
 
     private mutating func value(depth: Int) -> JSONValue? {
         count += 1
-        guard depth < JSONParser.maxDepth, count <= JSONParser.maxValues, let next else {
-            return nil
-        }
+        guard depth < JSONParser.maxDepth else { return refuse(.tooDeep) }
+        guard count <= JSONParser.maxValues else { return refuse(.tooManyValues) }
+        guard let next else { return nil }
         switch next {
         case UInt8(ascii: "{"): return object(depth: depth)
         case UInt8(ascii: "["): return array(depth: depth)
@@ -39,6 +54,11 @@ public struct JSONParser: Sendable {
         case UInt8(ascii: "n"): return literal("null", .null)
         default: return number()
         }
+    }
+
+    private mutating func refuse(_ trouble: Trouble) -> JSONValue? {
+        self.trouble = trouble
+        return nil
     }
 
     private mutating func object(depth: Int) -> JSONValue? {

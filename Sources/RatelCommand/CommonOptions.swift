@@ -68,6 +68,15 @@ struct CommonOptions: ParsableArguments {
     var drainDelay: String?
 
     @Option(
+        name: .customLong("drain-end"),
+        help: ArgumentHelp(
+            """
+            How long a signal may take after the drain that GET /drain asked for; then this ends \
+            without one, with status 0, so that it is started anew (default: 60s).
+            """, valueName: "duration"))
+    var drainEnd: String?
+
+    @Option(
         name: .customLong("connect-timeout"),
         help: ArgumentHelp("To connect to the upstream (default: 5s).", valueName: "duration"))
     var connectTimeout: String?
@@ -99,7 +108,7 @@ struct CommonOptions: ParsableArguments {
             "buffers": buffers,
             "gather": gather, "padding": padding, "max-connections": maxConnections,
             "forwarded": forwarded,
-            "grace": grace, "drain-delay": drainDelay,
+            "grace": grace, "drain-delay": drainDelay, "drain-end": drainEnd,
             "connect-timeout": connectTimeout, "first-byte-timeout": firstByteTimeout,
             "gap-timeout": gapTimeout, "idle-timeout": idleTimeout,
         ]

@@ -13,6 +13,10 @@ public struct Budgets: Sendable, Equatable {
     public var requestHead: UInt64 = 10_000
     /// Between two pieces of a request body.
     public var requestGap: UInt64 = 60_000
+    /// A request whose whole body is read before it is answered here, from its head to its end,
+    /// since it takes memory all the while. Who asks has it at hand: an API server waits for its
+    /// webhooks for 10 s where nobody says otherwise, and a challenge is small.
+    public var collected: UInt64 = 10_000
     /// From the end of the request to the first byte of the answer: long prompts wait in queues and
     /// prefill for minutes.
     public var firstByte: UInt64 = 600_000

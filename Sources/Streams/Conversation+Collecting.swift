@@ -6,6 +6,8 @@ internal import Loop
 extension Conversation {
     func beginCollecting(limit: Int, expectsContinue: Bool) {
         let reply = LocalReply(to: self, limit: limit)
+        // What grows by doubling would take twice as much, and its copies as much again.
+        if !request.isComplete { reply.content.reserveCapacity(limit) }
         self.reply = reply
         stage = .collecting
         watch()

@@ -297,7 +297,8 @@ final class Conversation {
             answer.isHeadSent ? min(budgets.idle, caller.remainingLife) : budgets.idle
         case .head: caller.isWritable ? budgets.requestHead : budgets.gap
         case .connecting, .closed: nil
-        case .inspecting, .collecting: budgets.requestGap
+        case .inspecting: budgets.requestGap
+        case .collecting: budgets.collected
         case .answering: budgets.handshake
         case .exchanging:
             if !request.isComplete {
@@ -321,7 +322,8 @@ final class Conversation {
             return
         }
         // Progress does not touch the timer; it only moves the time that this compares with.
-        let waited = caller.now - lastProgress
+        // A body that is collected has one time for all its pieces.
+        let waited = caller.now - (stage == .collecting ? request.started : lastProgress)
         if waited < limit {
             beatIfSilent()
             timer?.start(after: min(limit - waited, left, untilBeat))
@@ -330,7 +332,8 @@ final class Conversation {
         switch stage {
         case .head where held == nil: closeGently()
         case .head: fail(.slowHead)
-        case .inspecting, .collecting: fail(.slowBody)
+        case .inspecting: fail(.slowBody)
+        case .collecting: fail(.slowCollection(limit))
         case .answering: fail(.slowReply(budgets.handshake))
         case .exchanging where !request.isComplete && !answer.isHeadSent: fail(.slowBody)
         case .exchanging where !answer.isHeadSent: failUpstream(.slowUpstream(budgets.firstByte))

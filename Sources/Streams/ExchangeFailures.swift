@@ -75,6 +75,14 @@ extension Failure {
         status: 408, code: "request.body_timeout",
         message: "the request body came to a stop", stage: "request")
 
+    static func slowCollection(_ limit: UInt64) -> Failure {
+        Failure(
+            status: 408, code: "request.body_timeout",
+            message: "the request body was not whole in time", stage: "request",
+            expected: "all of it within \(limit) ms", got: "a part",
+            remedy: "send the body at once, behind its head")
+    }
+
     static func slowUpstream(_ limit: UInt64) -> Failure {
         Failure(
             status: 504, code: "upstream.first_byte_timeout",
@@ -93,8 +101,10 @@ extension Failure {
     static let admissionOver = Failure(
         status: 502, code: "stream.admission_over",
         message: "the answer outlasted what its connection was admitted for", stage: "response",
-        expected: "its end within twice the policy's max_age", got: "an answer that goes on",
-        remedy: "use HTTP/2, which renews admissions, or `long_answers: finish` in the policy")
+        expected: "its end within twice the policy's max_age, or 600 s where that is 0s",
+        got: "an answer that goes on",
+        remedy: "use HTTP/2 with a max_age other than 0s, which renews admissions, or "
+            + "`long_answers: finish` in the policy")
 
     static func slowReply(_ limit: UInt64) -> Failure {
         Failure(

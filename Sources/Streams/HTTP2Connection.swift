@@ -33,10 +33,12 @@ final class HTTP2Connection: HTTP2Carrier {
     override func endIdle() { drain() }
 
     /// Tells the caller in time that its admission ends, so that its next request finds another
-    /// connection and is not refused on this one.
+    /// connection and is not refused on this one. Before its first request it is told nothing.
     func watchAdmission() {
         guard downstream.expiresAt != nil, downstream.keeper?.renews != true else { return }
-        let timer = LoopTimer(on: downstream.loop) { [unowned self] in self.drain() }
+        let timer = LoopTimer(on: downstream.loop) { [unowned self] in
+            if self.hasServed { self.drain() }
+        }
         timer.start(after: downstream.remainingLife)
         admission?.close()
         admission = timer
@@ -59,7 +61,7 @@ final class HTTP2Connection: HTTP2Carrier {
         if wasIdle { watch() }
         stream.begin(
             text, handler: isTooLarge ? RefusingHandler(.largeHead(limits)) : makeHandler())
-        if downstream.isTurnedAway { drain() }
+        if downstream.isTurnedAway || downstream.remainingLife == 0 { drain() }
     }
 
     override func didReceiveEnd(stream id: Int32, trailers: [UInt8]) {

@@ -88,6 +88,8 @@ def test_what_is_injected_is_what_is_deployed(ratel):
     assert template["container"] == sidecar
     assert template["volumes"] == pod["volumes"]
     assert template["backend_pre_stop"] == pod["containers"][0]["lifecycle"]["preStop"]
+    # Who drains and is not signalled starts anew once the backend has had its time to end.
+    assert "--drain-end=55s" in sidecar["args"]
     least = template["minimum_termination_grace_period_seconds"]
     assert least == pod["terminationGracePeriodSeconds"] == 360
     assert set(template["annotations"]) == {"backend-port", "policy", "padding"}

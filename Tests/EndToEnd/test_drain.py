@@ -10,6 +10,7 @@ import time
 
 from backend import CHUNKED, answer
 from harness import Stack, listening, open_sidecar, wait_until
+from proxied import backends, entry, listener, proxy, route
 from wire import Client, TLSClient, get
 
 STREAMS = 200
@@ -160,7 +161,7 @@ def test_a_request_drains_and_is_answered_when_the_streams_have_ended(context):
             thread.join(20)
         assert_whole(replies, 5)
         assert drained[0].status == 200 and drained[0].body == b"drained\n"
-        # It is not the end: that is the signal's, which finds nothing left to do.
+        # It is not the end yet: that is the signal's, which finds nothing left to do.
         assert stack.serve.running()
         assert get(stack.admin_port, "/drain").status == 200
         assert_draining(get(stack.port, "/short"))
@@ -197,6 +198,64 @@ def test_a_requested_drain_says_when_its_time_is_over(context):
         release.set()
         threads[0].join(10)
         assert_whole(replies, 1)
+        # The grace was not enough, whether the signal came before its end or, as here, after.
+        stack.serve.child.send_signal(signal.SIGTERM)
+        wait_until(lambda: not stack.serve.running(), 5, "the end")
+        assert stack.serve.child.returncode == 1
+
+
+def ends(process, least, most):
+    """By itself, with status 0, within these seconds from now."""
+    began = time.monotonic()
+    wait_until(lambda: not process.running(), most, "the end")
+    assert time.monotonic() - began >= least, time.monotonic() - began
+    assert process.child.returncode == 0, process.child.returncode
+    assert "no signal followed the drain" in process.text(), process.text()[-1000:]
+
+
+def test_a_requested_drain_without_a_signal_ends_by_itself(context):
+    """As where a probe has the kubelet restart the backend alone: its preStop asks, nobody signals,
+    and what takes nothing any more is started anew."""
+    drained = []
+    options = ["--admin-drain", "on", "--grace", "60s", "--drain-end", "1500ms"]
+    with under_way(context, 1, *options) as (stack, release, threads, replies):
+        asking = ask_drain(stack.admin_port, drained)
+        # The time runs from the end of the drain, not from its beginning.
+        time.sleep(2)
+        assert stack.serve.running() and not drained
+        release.set()
+        for thread in threads + [asking]:
+            thread.join(20)
+        assert_whole(replies, 1)
+        assert drained[0].status == 200, drained[0].body
+        assert_draining(get(stack.port, "/short"))
+        ends(stack.serve, 0.5, 5)
+    options[3] = "300ms"
+    with under_way(context, 1, *options) as (stack, release, threads, replies):
+        ask_drain(stack.admin_port, drained).join(10)
+        assert drained[1].status == 504, drained[1].body
+        ends(stack.serve, 0.5, 5)
+        release.set()
+        for thread in threads:
+            thread.join(20)
+        assert not replies[0].complete
+
+
+def test_who_asked_is_answered_however_short_the_time_is(context):
+    with Stack(context.ratel, f"http://127.0.0.1:{context.backend.port}",
+               serve=["--admin-drain", "on", "--drain-end", "0s"]) as stack:
+        assert get(stack.admin_port, "/drain").body == b"drained\n"
+        ends(stack.serve, 0, 3)
+
+
+def test_a_whole_proxy_ends_so_too(context):
+    with backends("a") as (a,):
+        document = {"listeners": [listener()], "backends": [entry(a)],
+                    "routes": [route("all", ["a"])], "admin_drain": "on", "drain_end": "1s"}
+        with proxy(context, document) as running:
+            assert get(running.admin, "/drain").status == 200
+            assert running.process.running()
+            ends(running.process, 0.3, 5)
 
 
 def test_nobody_drains_unless_it_is_allowed(context):

@@ -1,6 +1,7 @@
 """`ratel proxy` over its life: reloads, drains and health, without a byte lost."""
 
 import json
+import os
 import pathlib
 import signal
 import socket
@@ -208,6 +209,45 @@ def test_a_drain_finishes_streams_and_tunnels(context):
             assert bodies == [whole("a")] * 2
             wait_until(lambda: not running.process.running(), 10, "the end")
             assert running.process.child.returncode == 0
+
+
+def test_a_reload_that_an_ending_meets_leaves_nothing_that_goes_on_serving(context):
+    """The signal comes when the first of many new listeners is there."""
+    with scratch() as folder, backends("a", handler=streaming) as (a,):
+        front = listener()
+        rest = {"backends": [entry(a)], "routes": [route("all", ["a"])]}
+        paths = [f"{folder}/{number}.sock" for number in range(500)]
+        added = [{"name": f"l{number}", "address": f"unix:{path}", "protection": "plain"}
+                 for number, path in enumerate(paths)]
+        with proxy(context, {"listeners": [front], **rest}) as running:
+            stream = Stream(port_of(front))
+            running.write({"listeners": [front, *added], **rest})
+            child = running.process.child
+            child.send_signal(signal.SIGHUP)
+            while not any(name.endswith(".sock") for name in os.listdir(folder)):
+                assert running.process.running()
+            child.send_signal(signal.SIGTERM)
+            wait_until(lambda: get(port_of(front)).status == 503, 5, "a refusal")
+            wait_until(lambda: "force" in running.process.text(), 5, "the reload's outcome")
+            served = [path for path in paths if asked(path) == 200]
+            assert not served, f"{len(served)} of {len(paths)} listeners serve in the end"
+            assert stream.join() == whole("a")
+            stream.client.close()
+            wait_until(lambda: not running.process.running(), 10, "the end")
+            assert child.returncode == 0
+
+
+def asked(path):
+    """The status that a listener at a path answers with; None where there is none."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        try:
+            connection.connect(path)
+        except OSError:
+            return None
+        connection.settimeout(5)
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+        head = connection.recv(64)
+        return int(head.split()[1]) if head else None
 
 
 def test_health_follows_what_checks_say(context):

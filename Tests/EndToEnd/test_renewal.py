@@ -77,37 +77,43 @@ def test_an_hour_of_one_stream_is_attested_59_times(context):
         assert metric(admin, "ratel_upstream_connections_total") == 1
 
 
-def test_http1_is_cut_at_twice_its_age(context):
-    """Over HTTP/1.1 nobody can ask again: the answer ends, unless the policy lets it.
+@contextlib.contextmanager
+def over_http1(context, policy):
+    """Ten times as fast: a port, and the proxy behind it that admits by `policy`.
 
     A way that announces each caller is for one caller, and so of HTTP/1.1.
     """
+    with Renewing(context, 10, until(12)) as stack:
+        policy = stack.write("once.yaml", policy)
+        anonymous = stack.write("anybody.yaml", ANONYMOUS)
+        near, far = free_port(), free_port()
+        front = proxy(
+            stack, "front", {"name": "in", "address": f"127.0.0.1:{near}",
+                             "protection": "plain"},
+            {"name": "far", "address": f"127.0.0.1:{far}", "protection": "attested",
+             "policy": str(policy), "send_proxy_protocol": "v2"})
+        back = proxy(
+            stack, "back", {"name": "in", "address": f"127.0.0.1:{far}",
+                            "protection": "attested", "policy": str(anonymous),
+                            "proxy_protocol": "v2"},
+            {"name": "model", "address": f"127.0.0.1:{context.backend.port}",
+             "protection": "plain"})
+        with back, front:
+            back.wait_for_port(far)
+            front.wait_for_port(near)
+            yield near, front
+
+
+def test_http1_is_cut_at_twice_its_age(context):
+    """Over HTTP/1.1 nobody can ask again: the answer ends, unless the policy lets it."""
     for head, is_cut in (("", True), ("long_answers: finish\n", False)):
-        sent = []
-        with Renewing(context, 10, until(12)) as stack:
-            policy = stack.write("once.yaml", head_of(head, until(12)))
-            anonymous = stack.write("anybody.yaml", ANONYMOUS)
-            near, far = free_port(), free_port()
-            front = proxy(
-                stack, "front", {"name": "in", "address": f"127.0.0.1:{near}",
-                                 "protection": "plain"},
-                {"name": "far", "address": f"127.0.0.1:{far}", "protection": "attested",
-                 "policy": str(policy), "send_proxy_protocol": "v2"})
-            back = proxy(
-                stack, "back", {"name": "in", "address": f"127.0.0.1:{far}",
-                                "protection": "attested", "policy": str(anonymous),
-                                "proxy_protocol": "v2"},
-                {"name": "model", "address": f"127.0.0.1:{context.backend.port}",
-                 "protection": "plain"})
-            context.backend.handler = streaming(4.0, sent)
-            with back, front:
-                back.wait_for_port(far)
-                front.wait_for_port(near)
-                with Client(near, timeout=30) as client:
-                    client.send(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
-                    got = client.answer()
-                assert got.complete != is_cut, (head, front.text()[-900:], back.text()[-900:])
-                assert ("stream.admission_over" in front.text()) == is_cut, front.text()[-2000:]
+        context.backend.handler = streaming(4.0, [])
+        with over_http1(context, head_of(head, until(12))) as (near, front):
+            with Client(near, timeout=30) as client:
+                client.send(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+                got = client.answer()
+            assert got.complete != is_cut, (head, front.text()[-900:])
+            assert ("stream.admission_over" in front.text()) == is_cut, front.text()[-2000:]
 
 
 def test_a_replaced_policy_takes_no_first_request(context):

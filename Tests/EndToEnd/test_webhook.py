@@ -163,12 +163,23 @@ def test_other_questions_get_no_yes(context):
                             "webhook.review.malformed")):
             status, answer = running.post(body)
             assert status == 400 and answer["error"]["code"] == code, answer
+        large, deep = pod(), pod()
+        large["spec"]["containers"][0]["args"] = ["x"] * 8_192
+        deep["spec"]["affinity"] = json.loads('{"a":' * 30 + "1" + "}" * 30)
+        for one, limit in ((large, "at most 8192 JSON values"), (deep, "at most 32 deep")):
+            status, answer = running.post(json.dumps({
+                "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
+                "request": {**good, "object": one}}))
+            error = answer["error"]
+            assert status == 400 and error["code"] == "webhook.review.too_large", answer
+            assert limit in error["expected"] and error["got"] == "more", answer
+            assert "make the pod smaller" in error["remedy"], answer
         assert running.post(b" " * (3 << 20) + b"  ")[0] == 413
         assert running.post(b"{}", "/other")[0] == 404
         # It goes on.
         assert "initContainers" in running.mutate(pod())[0]["spec"]
         text = get(running.admin, "/metrics").body.decode()
-        assert 'ratel_webhook_reviews_total{outcome="unanswered"} 7' in text, text
+        assert 'ratel_webhook_reviews_total{outcome="unanswered"} 9' in text, text
         assert 'ratel_webhook_reviews_total{outcome="injected"} 1' in text, text
 
 

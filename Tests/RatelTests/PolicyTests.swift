@@ -103,6 +103,21 @@ struct PolicyTests {
         }
     }
 
+    @Test func anAgeIsOneThatCanBeRenewed() throws {
+        func policy(_ age: String) -> String {
+            "version: 1\npeers: [{name: a, simulated: true, max_age: \(age)}]"
+        }
+        for age in ["1s", "10s"] {
+            let refusal = #expect(throws: Refusal.self, "\(age)") { try load(policy(age)) }
+            #expect(refusal?.code == "policy.max_age.short")
+            #expect(refusal?.field == "peers[0].max_age (line 2)")
+            #expect(refusal?.expected == "11s or more, or 0s for Evidence on every connection")
+            #expect(refusal?.got == age)
+            #expect(refusal?.remedy.contains("write 11s") == true)
+        }
+        for age in ["0s", "11s", "300s"] { _ = try load(policy(age)) }
+    }
+
     @Test func everyChoiceOfTheTPMSectionMustBeMade() throws {
         for line in complete.split(separator: "\n") where line.hasPrefix("      ") {
             let key = line.split(separator: ":")[0].drop { $0 == " " }

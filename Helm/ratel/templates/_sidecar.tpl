@@ -64,6 +64,7 @@ volumeMounts:
 {{- if $values.drain.enabled }}
 - --admin-drain=on
 - --drain-delay={{ $values.drain.delaySeconds }}s
+- --drain-end={{ $values.drain.endSeconds }}s
 {{- end }}
 {{- with $values.tcti }}
 - {{ printf "--tcti=%s" . | quote }}

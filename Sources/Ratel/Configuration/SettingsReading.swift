@@ -34,6 +34,7 @@ extension GatewaySettings {
         if let text = source["gather"] { gather = try SettingValue.gather(text) }
         try read("grace", source, &grace)
         try read("drain-delay", source, &drainDelay)
+        try read("drain-end", source, &drainEnd)
         try read("connect-timeout", source, &budgets.connect)
         try read("first-byte-timeout", source, &budgets.firstByte)
         try read("gap-timeout", source, &budgets.gap)

@@ -3,9 +3,9 @@ internal import Loop
 /// `ratel demo`: everything on one machine, with real processes and real TPMs (swtpm), and three
 /// attacks that fail.
 public final class Demo {
-    /// How long a result stands in the demo's policies: so short that a change shows while somebody
-    /// watches.
-    private static let maxAge = "5s"
+    /// How long a result stands in the demo's policies, in seconds: about the shortest there is, so
+    /// that a change shows while somebody watches.
+    private static let maxAge: UInt32 = 12
 
     private let say: (String) -> Void
     private let backend: String?
@@ -178,8 +178,8 @@ public final class Demo {
         say(answer.output)
         try expect(answer.status == 1 && answer.output.contains("pcr"), "a refusal by its PCR")
         say("\nand what the caller's OpenAI client is told, once the helper's result is\n")
-        say("older than the policy's max_age (\(Demo.maxAge) here, usually 300s):\n\n  ")
-        System.sleep(milliseconds: 6_000)
+        say("older than the policy's max_age (\(Demo.maxAge)s here, usually 300s):\n\n  ")
+        System.sleep(milliseconds: (Demo.maxAge + 1) * 1_000)
         var told = ""
         let status = DemoCaller.post(
             "/v1/chat/completions", "{}", to: .ip(host: "127.0.0.1", port: connectPort)
@@ -205,12 +205,12 @@ public final class Demo {
         let made = run(
             "sh", "-c",
             "'\(System.executable)' policy init --name \(name) '\(source)' 2>/dev/null"
-                + " | sed 's/max_age: 300s/max_age: \(Demo.maxAge)/' >'\(path)'")
+                + " | sed 's/max_age: 300s/max_age: \(Demo.maxAge)s/' >'\(path)'")
         guard made.status == 0, let bytes = System.readFile(path, limit: 1 << 20) else {
             throw ConfigurationError("policy init \(source) failed: \(made.output)")
         }
         let text = String(decoding: bytes, as: UTF8.self)
-        try expect(text.contains("max_age: \(Demo.maxAge)"), "a policy of \(source)")
+        try expect(text.contains("max_age: \(Demo.maxAge)s"), "a policy of \(source)")
         return text.split(separator: "\n")
             .map { "    \($0)\n" }.joined()
     }

@@ -31,6 +31,10 @@ public struct GatewaySettings: Sendable {
     /// How long connections are still taken once readiness is false, in milliseconds: load
     /// balancers hear of it with a delay.
     public var drainDelay: UInt64 = 0
+    /// How long a signal may take after a drain that `GET /drain` asked for, in milliseconds; then
+    /// the process ends without one. Whoever asks from a preStop hook sends it once the backend has
+    /// ended: an engine gives its memory back in some 45 s, and with a third more it is a minute.
+    public var drainEnd: UInt64 = 60_000
 
     /// The defaults, listening at `listen`.
     public init(listen: Address) {

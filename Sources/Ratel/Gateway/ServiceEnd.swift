@@ -5,9 +5,13 @@ internal import Streams
 /// How a service ends: readiness first, then the streams, then the process.
 ///
 /// SIGTERM and SIGINT begin it, and a second one ends at once; `GET /drain` begins it too and is
-/// answered when the streams have ended, without an end of the process. Kubernetes stops the
-/// containers of a pod in an order that a proxy cannot choose: the backend's preStop hook asks for
-/// this, and so the backend lives until its last answer is out.
+/// answered when the streams have ended. Kubernetes stops the containers of a pod in an order that
+/// a proxy cannot choose: the backend's preStop hook asks for this, and so the backend lives until
+/// its last answer is out.
+///
+/// The hook runs as well when a probe has the kubelet restart the backend alone, and then no signal
+/// follows. What has drained takes nothing any more, so it ends in a while by itself: whoever keeps
+/// it running starts one that serves.
 final class ServiceEnd {
     private enum Phase {
         case serving
@@ -55,7 +59,7 @@ final class ServiceEnd {
             return end(1)
         }
         isSignalled = true
-        if case .over = phase { return end(0) }
+        if case .over(let isClean) = phase { return end(ServiceEnd.status(isClean)) }
         begin()
     }
 
@@ -104,12 +108,28 @@ final class ServiceEnd {
         let asked = waiting
         waiting = []
         for reply in asked { answer(reply, isClean) }
-        guard isSignalled else { return }
-        let status: Int32 = isClean ? 0 : 1
+        guard isSignalled else { return awaitSignal() }
+        let status = ServiceEnd.status(isClean)
         guard !asked.isEmpty else { return end(status) }
-        // Whoever asked over loopback or from the node has read its answer by then.
-        after(100) { [unowned self] in self.end(status) }
+        after(ServiceEnd.reading) { [unowned self] in self.end(status) }
     }
+
+    /// Ends in order where no signal does: what asked for the drain wanted no end of this process,
+    /// and its status is no failure.
+    private func awaitSignal() {
+        after(max(settings.drainEnd, ServiceEnd.reading)) { [unowned self] in
+            self.logger.notice(
+                "no signal followed the drain: ending, to be started anew",
+                metadata: ["drain_end_ms": "\(self.settings.drainEnd)"])
+            self.end(0)
+        }
+    }
+
+    /// Milliseconds within which whoever asked over loopback or from the node reads its answer.
+    private static let reading: UInt64 = 100
+
+    /// What the process ends with after a signal, whichever came first, that or the drain.
+    private static func status(_ isClean: Bool) -> Int32 { isClean ? 0 : 1 }
 
     private func answer(_ reply: LocalReply, _ isClean: Bool) {
         if isClean {

@@ -144,7 +144,7 @@ public struct PolicyLoader {
         return PeerPolicy(
             name: try PolicyLoader.name(fields["name"]),
             tier: tier,
-            maxAge: try fields["max_age"]?.seconds() ?? PeerPolicy.defaultMaxAge,
+            maxAge: try PolicyLoader.maxAge(fields["max_age"]),
             require: require,
             tpm: tpm,
             tdx: tdx,
@@ -158,6 +158,24 @@ public struct PolicyLoader {
             simulated: simulated,
             configuration: try PolicyLoader.constraints(fields["configuration"])
         )
+    }
+
+    // What cannot be renewed would end connections whose streams wanted to go on.
+    private static func maxAge(_ node: PolicyNode?) throws(Refusal) -> UInt32 {
+        guard let node else { return PeerPolicy.defaultMaxAge }
+        let age = try node.seconds()
+        let shortest = UInt32(AdmissionTerm.shortestRenewal / 1_000)
+        guard age == 0 || age >= shortest else {
+            throw node.refusal(
+                node.code("max_age.short"),
+                expected: "\(shortest)s or more, or 0s for Evidence on every connection",
+                got: "\(age)s",
+                remedy:
+                    "write \(shortest)s: an open connection is asked again once in 10 s at most, "
+                    + "and so a shorter age cannot be renewed"
+            )
+        }
+        return age
     }
 
     private func require(

@@ -10,7 +10,7 @@ struct ProcessSection {
     /// The names in the file; underscores stand where flags have hyphens.
     static let names = [
         "admin", "admin_drain", "workers", "buffers", "gather", "grace", "drain_delay",
-        "log_format", "log_level", "access_log", "attestation", "collateral",
+        "drain_end", "log_format", "log_level", "access_log", "attestation", "collateral",
     ]
     private static let attestation = [
         "attester", "tcti", "pcrs", "endorsements", "tsm_reports", "tdx_guest",

@@ -5,7 +5,8 @@ internal import Streams
 
 /// A whole proxy: one group of workers, a gateway for each listener, and the plan in force.
 ///
-/// Reloads run on the thread that looks at files; what they change is handed to each loop.
+/// Reloads run on the thread that looks at files; what they change is handed to each loop. One is
+/// put in force whole before an ending begins, or not at all: an ending ends what listens then.
 final class ProxyOperation: Operation, Sendable {
     private let planner: ProxyPlanner
     private let log: ProxyLog
@@ -13,6 +14,8 @@ final class ProxyOperation: Operation, Sendable {
     private let workers: WorkerGroup
     private let sites: [LoopBound<ProxySite>]
     private let state: Locked<State>
+    /// Whether an ending has begun; held while a plan is put in force, which takes milliseconds.
+    private let isEnding = Locked(false)
     private let proxyStatus: ProxyStatus
     private let monitor = Locked<(mailbox: Mailbox, bound: LoopBound<HealthMonitor>)?>(nil)
 
@@ -23,7 +26,6 @@ final class ProxyOperation: Operation, Sendable {
         /// Those whose listeners are gone, until their last stream has ended.
         var leaving: [ObjectIdentifier: Gateway] = [:]
         var watches: [ObjectIdentifier: PolicyWatch] = [:]
-        var isEnding = false
         /// Called when the last of `leaving` is gone.
         var onEmpty: (@Sendable () -> Void)?
     }
@@ -211,7 +213,12 @@ final class ProxyOperation: Operation, Sendable {
             let configuration = try load()
             let before = state.withLock { $0.plan }
             let plan = try planner.plan(configuration, after: before)
-            try put(plan, after: before)
+            try isEnding.withLock { isEnding throws(ConfigurationError) in
+                guard !isEnding else {
+                    throw ConfigurationError("proxy.reload.draining: the process is ending")
+                }
+                try put(plan, after: before)
+            }
             proxyStatus.countReload(isGood: true)
             log.logger.notice(
                 "the file was put in force",
@@ -242,9 +249,6 @@ final class ProxyOperation: Operation, Sendable {
     }
 
     private func put(_ plan: ProxyPlan, after before: ProxyPlan) throws(ConfigurationError) {
-        guard !state.withLock({ $0.isEnding }) else {
-            throw ConfigurationError("proxy.reload.draining: the process is ending")
-        }
         let present = state.withLock { $0.gateways }
         let gateways = try listen(plan, beside: present)
         workers.run { [sites] member in sites[member.index].value.apply(plan) }
@@ -252,7 +256,7 @@ final class ProxyOperation: Operation, Sendable {
             $0.plan = plan
             $0.gateways = gateways
         }
-        for (key, gateway) in present where gateways[key] == nil { leave(gateway, refusing: nil) }
+        leave(present.filter { gateways[$0.key] == nil }.map(\.value), refusing: nil)
         for (key, gateway) in present {
             if let listener = plan.listeners[key] {
                 gateway.limit(to: listener.settings.maximumConnections)
@@ -269,16 +273,22 @@ final class ProxyOperation: Operation, Sendable {
         }
     }
 
+    private func leave(_ gateways: [Gateway], refusing refusal: Failure?) {
+        // All before the first: one that is empty at once must not be taken for the last.
+        state.withLock { state in
+            for gateway in gateways { state.leaving[ObjectIdentifier(gateway)] = gateway }
+        }
+        for gateway in gateways { leave(gateway, refusing: refusal) }
+    }
+
     private func leave(_ gateway: Gateway, refusing refusal: Failure?) {
-        let key = ObjectIdentifier(gateway)
-        state.withLock { $0.leaving[key] = gateway }
         log.logger.notice("listener leaves", metadata: ["address": "\(gateway.address)"])
         gateway.drain(refusing: refusal) { [state, log] in
             log.logger.notice("listener left", metadata: ["address": "\(gateway.address)"])
             // In the end all go on refusing until the last is empty.
             if refusal == nil { gateway.stop() }
             let onEmpty = state.withLock { state in
-                state.leaving[key] = nil
+                state.leaving[ObjectIdentifier(gateway)] = nil
                 return state.leaving.isEmpty ? state.onEmpty : nil
             }
             onEmpty?()
@@ -288,13 +298,13 @@ final class ProxyOperation: Operation, Sendable {
     // MARK: Ending
 
     func drain(then done: @escaping @Sendable () -> Void) {
+        isEnding.withLock { $0 = true }
         let gateways = state.withLock { state in
-            state.isEnding = true
-            // Told once more after all, by whichever ends last.
+            // Told by whichever ends last, those that a reload left included.
             state.onEmpty = done
             return Array(state.gateways.values)
         }
-        for gateway in gateways { leave(gateway, refusing: .draining) }
+        leave(gateways, refusing: .draining)
     }
 
     func close() {
@@ -303,9 +313,9 @@ final class ProxyOperation: Operation, Sendable {
     }
 
     func stop() {
+        isEnding.withLock { $0 = true }
         let gateways = state.withLock { state in
-            state.isEnding = true
-            return Array(state.gateways.values) + Array(state.leaving.values)
+            Array(state.gateways.values) + Array(state.leaving.values)
         }
         for gateway in gateways { gateway.stop() }
         workers.run { [sites] member in sites[member.index].value.close() }

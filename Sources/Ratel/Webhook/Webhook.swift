@@ -37,8 +37,7 @@ struct WebhookSettings {
     let certificateLife: Int64
 
     init(_ source: ConfigurationSource) throws(ConfigurationError) {
-        // One worker answers some thousand questions a second; a cluster asks tens.
-        gateway = try GatewaySettings(source, listen: "0.0.0.0:9443", workers: 1)
+        gateway = try WebhookSettings.gateway(source)
         admin = try AdminSettings(source, default: "127.0.0.1:9090")
         logging = try LoggingSettings(source)
         template = try source.required("template")
@@ -57,6 +56,19 @@ struct WebhookSettings {
                 "--certificate-life: expected 10s to 720h, got \(source["certificate-life"] ?? "")")
         }
         certificateLife = Int64(life / 1_000)
+    }
+
+    private static func gateway(
+        _ source: ConfigurationSource
+    ) throws(ConfigurationError) -> GatewaySettings {
+        // One worker answers some thousand questions a second; a cluster asks tens.
+        var gateway = try GatewaySettings(source, listen: "0.0.0.0:9443", workers: 1)
+        // A cluster has one to five API servers, each with one connection of HTTP/2 or with one of
+        // HTTP/1.1 for each pod that is created at this moment. 1,000 take 30 MiB.
+        if source["max-connections"] == nil { gateway.maximumConnections = 1_000 }
+        // What is read is taken out of its buffer at once; one for each connection is 17 MiB.
+        if source["buffers"] == nil { gateway.buffersPerWorker = 1_024 }
+        return gateway
     }
 
     // Both go into places where other characters would mean something else.

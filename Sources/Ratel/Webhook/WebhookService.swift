@@ -23,7 +23,7 @@ final class WebhookService: StreamService {
     }
 
     func makeHandler(for connection: Downstream) -> any RequestHandler {
-        WebhookHandler(webhook)
+        WebhookHandler(webhook, of: connection.callerHost)
     }
 
     func ended(_ connection: Downstream, _ error: LinkError?) {
@@ -37,9 +37,14 @@ final class WebhookService: StreamService {
 private final class WebhookHandler: RequestHandler {
     private static let path = "/mutate"
     private let webhook: WebhookState
+    /// Of the caller.
+    private let host: [UInt8]
+    /// What the question under way took of the budget.
+    private var taken = 0
 
-    init(_ webhook: WebhookState) {
+    init(_ webhook: WebhookState, of host: [UInt8]) {
         self.webhook = webhook
+        self.host = host
     }
 
     func handle(_ head: RequestHead) -> Disposition {
@@ -55,7 +60,26 @@ private final class WebhookHandler: RequestHandler {
                     status: 405, code: "webhook.method", message: "questions are posted",
                     stage: "request", expected: "POST", got: head.method, allowed: "POST"))
         }
-        return .collect(within: AdmissionReview.maxSize)
+        return collect(head.framing)
+    }
+
+    private func collect(_ framing: BodyFraming) -> Disposition {
+        let length: Int
+        switch framing {
+        case .none: length = 0
+        case .length(let declared): length = Int(clamping: declared)
+        // What comes in chunks may be as long as any.
+        case .chunked, .untilClose: length = AdmissionReview.maxSize
+        }
+        guard length <= AdmissionReview.maxSize else {
+            return .respond(Failure(.bodyTooLarge(UInt64(AdmissionReview.maxSize))))
+        }
+        guard let taken = webhook.budget.take(length, of: host) else {
+            webhook.outcomes.count("busy")
+            return .respond(.webhookBusy)
+        }
+        self.taken = taken
+        return .collect(within: length)
     }
 
     func answer(_ body: [UInt8], with reply: LocalReply) {
@@ -71,5 +95,19 @@ private final class WebhookHandler: RequestHandler {
         }
     }
 
-    func finished(_ summary: ExchangeSummary) {}
+    func finished(_ summary: ExchangeSummary) {
+        guard taken > 0 else { return }
+        webhook.budget.giveBack(taken, of: host)
+        taken = 0
+    }
+}
+
+extension Failure {
+    fileprivate static let webhookBusy = Failure(
+        status: 503, code: "webhook.busy", message: "too many questions are being read",
+        stage: "request", field: "bodies that are not whole yet",
+        expected: "at most \(ReviewBudget.total) bytes, \(ReviewBudget.ofOneCaller) of one caller",
+        got: "one more",
+        remedy: "try again; where it stays so, look who else reaches this port, and have a "
+            + "NetworkPolicy let the API server alone in", retryAfter: 1)
 }

@@ -10,6 +10,7 @@ final class WebhookState: Sendable {
     let log: ChannelLog
     /// Questions by what came of them.
     let outcomes = RefusalCounts()
+    let budget = ReviewBudget()
     private let path: String
     private let present: Locked<SidecarTemplate>
     private let lastFailure = LastFailure()

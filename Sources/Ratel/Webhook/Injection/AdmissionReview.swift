@@ -14,11 +14,11 @@ struct AdmissionReview {
     let name: String
     let pod: JSONValue
 
-    /// Reads a question about a pod that is created. Errors: `webhook.review.malformed` and
-    /// `webhook.review.other`, which say what was wrong.
+    /// Reads a question about a pod that is created. Errors: `webhook.review.malformed`,
+    /// `webhook.review.too_large` and `webhook.review.other`, which say what was wrong.
     init(_ bytes: [UInt8]) throws(Refusal) {
-        guard let review = JSONParser.parse(bytes),
-            review["apiVersion"]?.text == AdmissionReview.version,
+        let review = try AdmissionReview.document(bytes)
+        guard review["apiVersion"]?.text == AdmissionReview.version,
             review["kind"]?.text == "AdmissionReview", let request = review["request"],
             let uid = request["uid"]?.text, !uid.isEmpty, let pod = request["object"]
         else {
@@ -42,6 +42,34 @@ struct AdmissionReview {
         namespace = request["namespace"]?.text ?? ""
         let metadata = pod["metadata"]
         name = metadata?["name"]?.text ?? metadata?["generateName"]?.text ?? ""
+    }
+
+    private static func document(_ bytes: [UInt8]) throws(Refusal) -> JSONValue {
+        do throws(JSONParser.Trouble) {
+            return try JSONParser.read(bytes)
+        } catch {
+            throw refusal(of: error)
+        }
+    }
+
+    private static func refusal(of trouble: JSONParser.Trouble) -> Refusal {
+        switch trouble {
+        case .malformed:
+            Refusal(
+                "webhook.review.malformed", .configuration, field: "body",
+                expected: "a JSON text (RFC 8259) with no name twice in an object",
+                got: "something else", remedy: "have nobody but an API server ask here")
+        case .tooDeep: tooLarge("values that nest at most \(JSONParser.maxDepth) deep")
+        case .tooManyValues: tooLarge("at most \(JSONParser.maxValues) JSON values")
+        }
+    }
+
+    private static func tooLarge(_ expected: String) -> Refusal {
+        Refusal(
+            "webhook.review.too_large", .configuration, field: "body", expected: expected,
+            got: "more",
+            remedy: "make the pod smaller: have what it lists as environment, arguments and "
+                + "annotations come from a ConfigMap; or write the sidecar into it by hand")
     }
 
     /// The answer that lets the pod in, changed or not.
