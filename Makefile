@@ -11,7 +11,7 @@ SECONDS ?= 60
 # Outside the repository: gigabytes that outlive a clean build.
 RATEL_LAB ?= $(HOME)/.cache/ratel-lab
 
-.PHONY: help deps build release demo test test-kube attacks sanitize fuzz soak differential \
+.PHONY: help deps build release demo demo-router test test-kube attacks sanitize fuzz soak differential \
 	bench-verify bench bench-quick market vllm tidy mutants checks format clean image image-lock \
 	test-image test-containerfile cvm test-cvm test-units
 
@@ -53,6 +53,10 @@ test: deps $(PYTHON)
 ## make demo       two attested Ratels on this machine; BACKEND=http://HOST:PORT uses yours
 demo: build
 	@.build/debug/ratel demo $(if $(BACKEND),--backend $(BACKEND))
+
+## make demo-router  three attested providers, a router, OpenAI's SDK, and the audit of their bills
+demo-router: build $(PYTHON)
+	@$(PYTHON) Tests/EndToEnd/demo_router.py .build/debug/ratel
 
 ## make attacks    each attack of the threat model, against Ratel and against a weaker end
 attacks: deps $(PYTHON)

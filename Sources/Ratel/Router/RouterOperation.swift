@@ -246,7 +246,7 @@ final class Recovery {
                 return true
             }
             // Its key is gone with its process, and what it would have signed.
-            guard isLast || areAllKnown && tries > 15 else { return false }
+            guard isLast || areAllKnown && tries > 5 else { return false }
             abandon(pending)
             return true
         }
