@@ -23,11 +23,14 @@ class Provider:
         self.market, self.name, self.model, self.price = market, name, model, list(price)
         self.streams, self.cancel, self.minimum, self.words = streams, cancel, minimum, words
         self.queue, self.salt = queue, salt
-        self.engine = Engine(model=model, pace=pace)
+        self.engine = self.make_engine(model, pace)
         self.port = free_port()
         self.offers = market.folder / f"{name}.offers.yaml"
         self.write()
         self.start()
+
+    def make_engine(self, model, pace):
+        return Engine(model=model, pace=pace)
 
     def write(self):
         text = json.dumps({
