@@ -111,7 +111,8 @@ let package = Package(
             "RatelTests",
             [
                 "Ratel", "RATLS", "Appraisal", "Attestation", "RATS", "Keys", "Bytes", "Loop",
-                "Receipts", "MarketSimulation", .product(name: "Logging", package: "swift-log"),
+                "Receipts", "MarketSimulation", "Streams",
+                .product(name: "Logging", package: "swift-log"),
             ]),
     ]
 )

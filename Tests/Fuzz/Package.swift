@@ -48,6 +48,7 @@ let package = Package(
         fuzzer("FuzzReview", ["Injection", "RATS", "Keys"]),
         fuzzer("FuzzCBOR", ["Keys"]),
         fuzzer("FuzzJSON", ["Keys"]),
+        fuzzer("FuzzMembers", ["Keys"]),
         fuzzer("FuzzCertificate", ["Keys"]),
         fuzzer("FuzzFrames", ["RATLS", "RATS"]),
         fuzzer("FuzzTPM", ["Appraisal"]),

@@ -20,6 +20,10 @@ struct AdmissionTermTests {
             at: Moment(unix: 1_800_000_000, uptime: 5_000_000 + age), now: 1_000_000)
     }
 
+    @Test func theShortestAgeIsOneThatCanBeRenewed() {
+        #expect(AdmissionTerm.shortestRenewal == Exchange.challengeInterval + 1_000)
+    }
+
     @Test func aTermEndsTenSecondsAfterItsAge() {
         let young = term(maxAge: 60, age: 1_000)
         #expect(young.renewsAt == 1_059_000 && young.endsAt == 1_069_000)

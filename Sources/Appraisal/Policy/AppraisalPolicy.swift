@@ -197,6 +197,9 @@ public struct PeerPolicy: Sendable {
 
     /// For how long a result is good unless the policy says otherwise: protocol.md, "Leases".
     public static let defaultMaxAge: UInt32 = 300
+    /// Seconds of the shortest age that can be renewed on an open connection: one challenge in 10 s
+    /// (`protocol.md`, Long connections), with a second for the way.
+    public static let shortestRenewable: UInt32 = 11
 }
 
 extension PeerPolicy {

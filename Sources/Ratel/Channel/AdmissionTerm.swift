@@ -10,7 +10,7 @@ struct AdmissionTerm {
     /// How long application bytes may flow past `max_age` while the peer is asked again.
     static let grace: UInt64 = 10_000
     /// The shortest `max_age` that is renewed: one challenge in 10 s, with a second for the way.
-    static let shortestRenewal: UInt64 = Exchange.challengeInterval + 1_000
+    static let shortestRenewal = UInt64(PeerPolicy.shortestRenewable) * 1_000
 
     /// Of the result.
     let maxAge: UInt64

@@ -164,7 +164,7 @@ public struct PolicyLoader {
     private static func maxAge(_ node: PolicyNode?) throws(Refusal) -> UInt32 {
         guard let node else { return PeerPolicy.defaultMaxAge }
         let age = try node.seconds()
-        let shortest = UInt32(AdmissionTerm.shortestRenewal / 1_000)
+        let shortest = PeerPolicy.shortestRenewable
         guard age == 0 || age >= shortest else {
             throw node.refusal(
                 node.code("max_age.short"),

@@ -39,7 +39,7 @@ struct InferenceRequest {
     /// Reads and decides. Errors: those of the body, `model_not_found`, and those of preferences.
     init(
         _ bytes: [UInt8], path: InferencePath, account: RouterBook.Account, in market: Market,
-        _ book: RouterBook
+        _ book: RouterBook, areAllAsked: () -> Bool
     ) throws(Failure) {
         let body = try RequestBody(bytes)
         let now = System.nowMilliseconds
@@ -53,7 +53,8 @@ struct InferenceRequest {
         requestBytes = Int64(bytes.count)
         hasReferences = InferenceRequest.hasReferences(bytes)
         hasTools = body.size("tools") != nil
-        let terms = try InferenceRequest.choose(body, path, account, hasReferences, market, now)
+        let terms = try InferenceRequest.choose(
+            body, path, account, hasReferences, market, now, areAllAsked)
         self.terms = terms.terms
         decision = terms.decision
         model = terms.terms.model
@@ -76,7 +77,7 @@ struct InferenceRequest {
     // The caller's models are tried in its order: the first that anybody can serve.
     private static func choose(
         _ body: RequestBody, _ path: InferencePath, _ account: RouterBook.Account,
-        _ hasReferences: Bool, _ market: Market, _ now: Int64
+        _ hasReferences: Bool, _ market: Market, _ now: Int64, _ areAllAsked: () -> Bool
     ) throws(Failure) -> (terms: RequestTerms, decision: Decision) {
         guard let first = body["model"]?.text, (1...256).contains(first.utf8.count) else {
             throw .noModel
@@ -89,7 +90,10 @@ struct InferenceRequest {
             if decision.candidates.contains(where: { $0.weight > 0 }) { return (terms, decision) }
             known = known ?? (terms, decision)
         }
-        guard let known else { throw .modelUnknown(first) }
+        guard let known else {
+            // A router that has just begun knows of nobody yet.
+            throw areAllAsked() ? .modelUnknown(first) : .starting
+        }
         return known
     }
 

@@ -8,6 +8,11 @@ extension Failure {
         got: "one that cannot", remedy: "try again soon; the router's log says why",
         retryAfter: 2)
 
+    static let starting = Failure(
+        status: 503, code: "attestation_failed", message: "providers are being asked for Evidence",
+        stage: "attestation", field: "providers", expected: "one that is admitted",
+        got: "some that have not answered yet", remedy: "try again in a moment", retryAfter: 1)
+
     static let noKey = Failure(
         status: 401, code: "invalid_api_key", message: "this router knows its callers by a key",
         stage: "request", field: "Authorization", expected: "Bearer and a key of this router",

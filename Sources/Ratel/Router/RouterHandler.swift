@@ -84,7 +84,8 @@ final class RouterHandler: RequestHandler {
                 try route(
                     head,
                     InferenceRequest(
-                        body, path: path, account: account, in: site.market, site.book), reply)
+                        body, path: path, account: account, in: site.market, site.book
+                    ) { [site] in site.state.areAllAsked }, reply)
             } catch {
                 reply.refuse(error)
             }

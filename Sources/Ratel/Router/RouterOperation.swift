@@ -64,9 +64,9 @@ final class RouterOperation: Operation {
     var addresses: [(name: String, address: Address)] { [("address", gateway.address)] }
 
     func start(on loop: EventLoop) throws(ConfigurationError) {
-        try gateway.startAlone()
         router.takeKeys()
         router.book.refreshSeeds()
+        try gateway.startAlone()
         let desk = RouterDesk(router, on: loop)
         main.withLock { [bound = LoopBound(desk), mailbox = loop.mailbox] in
             $0 = (mailbox, bound)

@@ -147,6 +147,9 @@ final class RouterState: Sendable {
         }
     }
 
+    /// Whether each provider was asked for its Evidence, whatever came of it.
+    var areAllAsked: Bool { providers.allSatisfy { $0.now.lastAsked > 0 } }
+
     // MARK: The main loop
 
     func whenAsked(
