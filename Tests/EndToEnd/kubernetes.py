@@ -60,6 +60,8 @@ class APIServer:
             "metadata": {"name": "ratel", "resourceVersion": "1"},
             "webhooks": [{"name": "inject.ratel.dev", "clientConfig": {"service": {}}}]}
         self.patches, self.conflicts, self.lock = [], 0, threading.Lock()
+        # What it was asked with.
+        self.tokens = set()
         self.key, self.certificate = directory / "api.key", directory / "api.crt"
         subprocess.run(
             ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
@@ -100,6 +102,7 @@ class APIServer:
 
             def reply(self, status, document):
                 known = self.path.endswith("/mutatingwebhookconfigurations/ratel")
+                api.tokens.add(self.headers["authorization"])
                 if self.headers["authorization"] != "Bearer the-token":
                     status, document = 401, {"message": "Unauthorized"}
                 elif not known:

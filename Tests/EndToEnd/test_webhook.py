@@ -1,6 +1,7 @@
 """`ratel webhook` beside a stand-in for the API server: what pods get, what is refused, and whose
 certificate is trusted when. `make test-kube` asks a real API server."""
 
+import base64
 import contextlib
 import copy
 import datetime
@@ -10,7 +11,10 @@ import subprocess
 import time
 
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
 from harness import scratch, wait_until
 from kubernetes import NAME, TEMPLATE, APIServer, Webhook, pod, served, webhook
 from wire import get, metric
@@ -128,6 +132,9 @@ def test_nonsense_is_refused_with_its_remedy(context):
         taken["spec"]["containers"].append({"name": "web", "image": "w", "ports": ports})
         message = running.refusal(taken)
         assert "webhook.pod.port" in message and "web" in message, message
+        first = pod(initContainers=[{"name": "first", "image": "i", "ports": ports}])
+        message = running.refusal(first)
+        assert "webhook.pod.port" in message and "first" in message, message
         assert "webhook.pod.host_network" in running.refusal(pod(hostNetwork=True))
         message = running.refusal(pod(volumes=[{"name": "ratel-policy", "emptyDir": {}}]))
         assert "webhook.pod.volume" in message and "rename" in message, message
@@ -254,6 +261,47 @@ def test_replicas_and_strangers_share_the_bundle(context):
                 wait_until(lambda: served(one.port) in {
                     one_.public_bytes(Encoding.PEM).decode() for one_ in api.bundle()},
                     25, "the certificates to be back")
+
+
+def authorities(count):
+    """Certificates of strangers, each a minute younger than the one before it."""
+    now = datetime.datetime.now(datetime.timezone.utc)
+    key = ec.generate_private_key(ec.SECP256R1())
+    for number in range(count):
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"stranger {number}")])
+        begin = now + datetime.timedelta(minutes=number - 2 * count)
+        yield (x509.CertificateBuilder().subject_name(name).issuer_name(name)
+               .public_key(key.public_key()).serial_number(number + 1).not_valid_before(begin)
+               .not_valid_after(now + datetime.timedelta(hours=1)).sign(key, hashes.SHA256()))
+
+
+def test_a_full_bundle_loses_its_oldest(context):
+    """64 certificates are kept: one's own, and of the others the youngest."""
+    with webhook(context) as running:
+        strangers = list(authorities(80))
+        pems = [one.public_bytes(Encoding.PEM) for one in strangers]
+        running.api.trust(base64.b64encode(b"".join(pems[40:] + pems[:40])).decode())
+        wait_until(lambda: len(running.api.bundle()) == 64, 25, "a bundle of 64")
+        bundle = set(running.api.bundle())
+        own = x509.load_pem_x509_certificate(served(running.port).encode())
+        assert bundle == {own, *strangers[80 - 63:]}
+        assert running.review(pod())["allowed"]
+
+
+def test_a_token_that_is_none_is_not_sent(context):
+    """What it is sent in has no other characters, and what stands in the file is not told."""
+    with webhook(context) as running:
+        token = running.template.parent / "token"
+        for bad in (b"the-t\xc3\xb6ken", b"the-\x01token", b"the-\x7ftoken", b" \n"):
+            size = len(running.process.text())
+            token.write_bytes(bad)
+            # Trust is looked at each 10 s, and more often where it is gone.
+            running.api.trust("")
+            wait_until(lambda: "not a token" in running.process.text()[size:], 25, bad)
+            token.write_text("the-token\n")
+            wait_until(lambda: running.api.bundle(), 25, "trust again")
+        assert "the-" not in running.process.text()
+        assert running.api.tokens == {"Bearer the-token"}, running.api.tokens
 
 
 def test_nobody_is_ready_before_it_is_trusted(context):

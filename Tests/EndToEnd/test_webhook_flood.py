@@ -97,10 +97,10 @@ def ask_largest(running):
 def test_a_flood_without_an_end_keeps_nobody_waiting(context):
     with webhook(context) as running, flood() as add:
         before, began = peak(running), time.monotonic()
-        # Large ones have two thirds of 48 MiB together, and of its quarter each host.
-        waiting = settled(add(running, range(2, 8), 20, LARGEST), 10)
-        # Small ones of one host have its whole quarter.
-        waiting += settled(add(running, [9], 110, SMALL), 96)
+        # Of large ones each host has two thirds of its quarter: 8 of 12 MiB.
+        waiting = settled(add(running, range(2, 8), 20, LARGEST), 12)
+        # Of small ones as much as it leaves free, which is half of the last 12 MiB.
+        waiting += settled(add(running, [9], 110, SMALL), 48)
         for _ in range(20):
             asked = time.monotonic()
             assert running.review(pod())["allowed"]
@@ -114,6 +114,16 @@ def test_a_flood_without_an_end_keeps_nobody_waiting(context):
         for _ in range(20):
             assert ask_largest(running) == 200
         assert peak(running) < before + 90, (before, peak(running))
+
+
+def test_many_hosts_leave_room_for_one_more(context):
+    """Seven that send small questions, 52 MiB together."""
+    with webhook(context) as running, flood() as add:
+        questions = add(running, range(2, 9), 60, SMALL)
+        waiting = sum(not one.is_answered() for one in questions)
+        assert 300 < waiting < 384, waiting
+        for _ in range(20):
+            assert running.review(pod())["allowed"]
 
 
 def test_whoever_trickles_has_no_longer(context):

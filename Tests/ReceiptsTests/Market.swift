@@ -57,9 +57,10 @@ struct Market {
         return Decision(Market.request, weighing: candidates)
     }
 
-    /// Serves one request as the draw has it; the closures change what is signed.
+    /// Serves one request as the draw has it; the closures change what is signed, and `signer`
+    /// signs the facts in the place of the provider that was drawn.
     mutating func serve(
-        _ id: String, end: ServiceEnd = .complete,
+        _ id: String, end: ServiceEnd = .complete, signer: PrivateKey? = nil,
         facts change: (inout ServiceFacts) -> Void = { _ in },
         receipt alter: (inout Receipt) -> Void = { _ in },
         decision weigh: (inout Decision) -> Void = { _ in }
@@ -77,7 +78,8 @@ struct Market {
             usage: Usage(input: 600, cached: 100, output: 40, reasoning: 3), end: end,
             started: 1_500_000, first: 1_500_100, ended: 1_501_000)
         change(&facts)
-        let service = try SignedStatement(.service, facts.json, signedBy: providers[index])
+        let service = try SignedStatement(
+            .service, facts.json, signedBy: signer ?? providers[index])
         services[index] = service
         let offer = try Offer(offers[index])
         var receipt = Receipt(

@@ -54,6 +54,21 @@ struct ReceiptAuditTests {
             ])
     }
 
+    @Test func factsOfAnotherProviderAreFound() throws {
+        let stranger = try PrivateKey.generate()
+        var market = try Market()
+        try market.serve("r", signer: stranger)
+        #expect(try market.audit().codes == ["audit.offer.key"])
+        // Nor does one provider's word stand for the other's.
+        market = try Market()
+        let drawn = try #require(
+            try market.considered().choice(
+                Decision.draw(for: "r", attempt: 0, seed: market.seed)))
+        let other = try #require(market.offers.firstIndex { $0.digest != drawn.offer })
+        try market.serve("r", signer: market.providers[other])
+        #expect(try market.audit().codes == ["audit.offer.key"])
+    }
+
     @Test func aChoiceThatTheDrawDidNotMakeIsFound() throws {
         var market = try Market()
         let others = market.offers.map(\.digest)

@@ -4,14 +4,16 @@ internal import Bytes
 /// heads declare: many that hold back their ends would otherwise have the kernel end this process,
 /// and pods that ask for the sidecar are refused until it is back.
 ///
-/// Pods are small, and whoever floods this is mostly elsewhere than the API server. So the last
-/// third is for small questions alone, and nobody has more than a quarter of it all.
+/// Pods are small, and whoever floods this is mostly elsewhere than the API server. So nobody has
+/// more than a quarter of it all, nor more than is left free: n that take what they can leave one
+/// part in n + 1 to a caller that has nothing yet. The last third of each share is for small
+/// questions alone.
 final class ReviewBudget: Sendable {
     /// Bytes: sixteen of the largest questions, and a fifth of the 256 MiB that the chart gives the
     /// container. At rest the process has 40 MiB, its 1,000 connections have 30 and their buffers
-    /// 17, and one question that is parsed has 20: 155 MiB with this.
+    /// 17, and one question that is parsed has 10: 145 MiB with this.
     static let total = 48 << 20
-    /// Of one caller's host: four of the largest.
+    /// Of one caller's host: two of the largest, and small ones beside them.
     static let ofOneCaller = total / 4
     /// Questions up to this are small: a pod has 5 to 30 KiB.
     static let small = 128 << 10
@@ -30,9 +32,10 @@ final class ReviewBudget: Sendable {
         let bytes = max(length, ReviewBudget.least)
         return state.withLock { state in
             let own = state.byCaller[caller] ?? 0
-            guard ReviewBudget.fits(bytes, beside: state.taken, in: ReviewBudget.total),
-                ReviewBudget.fits(bytes, beside: own, in: ReviewBudget.ofOneCaller)
-            else { return nil }
+            let share = min(ReviewBudget.ofOneCaller, ReviewBudget.total - state.taken)
+            guard own + bytes <= (bytes > ReviewBudget.small ? share * 2 / 3 : share) else {
+                return nil
+            }
             state.taken += bytes
             state.byCaller[caller] = own + bytes
             return bytes
@@ -47,9 +50,5 @@ final class ReviewBudget: Sendable {
             // Callers are forgotten with their last question.
             state.byCaller[caller] = rest > 0 ? rest : nil
         }
-    }
-
-    private static func fits(_ bytes: Int, beside taken: Int, in room: Int) -> Bool {
-        taken + bytes <= (bytes > small ? room * 2 / 3 : room)
     }
 }

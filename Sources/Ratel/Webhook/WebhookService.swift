@@ -106,7 +106,8 @@ extension Failure {
     fileprivate static let webhookBusy = Failure(
         status: 503, code: "webhook.busy", message: "too many questions are being read",
         stage: "request", field: "bodies that are not whole yet",
-        expected: "at most \(ReviewBudget.total) bytes, \(ReviewBudget.ofOneCaller) of one caller",
+        expected: "at most \(ReviewBudget.total) bytes, and of one caller a quarter of it or as "
+            + "much as is free",
         got: "one more",
         remedy: "try again; where it stays so, look who else reaches this port, and have a "
             + "NetworkPolicy let the API server alone in", retryAfter: 1)
