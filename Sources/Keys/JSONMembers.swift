@@ -26,6 +26,7 @@ public struct JSONMembers: Sendable {
 
     /// Begins at the object that stands in `range`, with nothing but space around it.
     public init(_ bytes: Span<UInt8>, _ range: Range<Int>) {
+        precondition(range.lowerBound >= 0 && range.upperBound <= bytes.count, "within the bytes")
         offset = range.lowerBound
         end = range.upperBound
         skipSpace(bytes)
@@ -35,6 +36,7 @@ public struct JSONMembers: Sendable {
     /// The next member; nil at the end, or where there is no object.
     public mutating func next(_ bytes: Span<UInt8>) -> Member? {
         guard !isMalformed, close == nil else { return nil }
+        precondition(end <= bytes.count, "the bytes that it began with")
         var start = offset
         skipSpace(bytes)
         if take(bytes, UInt8(ascii: "}")) {
@@ -67,9 +69,13 @@ public struct JSONMembers: Sendable {
         return nil
     }
 
+    /// The next byte; only where `offset` is below `end`, which `init` has held to the bytes.
+    @inline(__always)
+    private func byteAt(_ bytes: Span<UInt8>) -> UInt8 { unsafe bytes[unchecked: offset] }
+
     @inline(__always)
     private mutating func take(_ bytes: Span<UInt8>, _ byte: UInt8) -> Bool {
-        guard offset < end, bytes[offset] == byte else { return false }
+        guard offset < end, byteAt(bytes) == byte else { return false }
         offset &+= 1
         return true
     }
@@ -77,7 +83,7 @@ public struct JSONMembers: Sendable {
     @inline(__always)
     private mutating func skipSpace(_ bytes: Span<UInt8>) {
         while offset < end {
-            switch bytes[offset] {
+            switch byteAt(bytes) {
             case 0x20, 0x09, 0x0A, 0x0D: offset &+= 1
             default: return
             }
@@ -89,7 +95,7 @@ public struct JSONMembers: Sendable {
         guard take(bytes, UInt8(ascii: "\"")) else { return nil }
         let start = offset
         while offset < end {
-            switch bytes[offset] {
+            switch byteAt(bytes) {
             case UInt8(ascii: "\""):
                 offset &+= 1
                 return start..<(offset &- 1)
@@ -102,7 +108,7 @@ public struct JSONMembers: Sendable {
 
     private mutating func skipValue(_ bytes: Span<UInt8>) -> Bool {
         guard offset < end else { return false }
-        switch bytes[offset] {
+        switch byteAt(bytes) {
         case UInt8(ascii: "\""): return string(bytes) != nil
         case UInt8(ascii: "{"), UInt8(ascii: "["): return skipNested(bytes)
         default: return skipScalar(bytes)
@@ -112,7 +118,7 @@ public struct JSONMembers: Sendable {
     private mutating func skipNested(_ bytes: Span<UInt8>) -> Bool {
         var depth = 0
         while offset < end {
-            switch bytes[offset] {
+            switch byteAt(bytes) {
             case UInt8(ascii: "\""):
                 guard string(bytes) != nil else { return false }
                 continue
@@ -134,7 +140,7 @@ public struct JSONMembers: Sendable {
     private mutating func skipScalar(_ bytes: Span<UInt8>) -> Bool {
         let start = offset
         scanning: while offset < end {
-            switch bytes[offset] {
+            switch byteAt(bytes) {
             case UInt8(ascii: ","), UInt8(ascii: "}"), UInt8(ascii: "]"), 0x20, 0x09, 0x0A, 0x0D:
                 break scanning
             case UInt8(ascii: "\""), UInt8(ascii: ":"), UInt8(ascii: "{"), UInt8(ascii: "["):

@@ -8,12 +8,13 @@ public final class RunningChain {
     private var present: RunningDigest.Bytes
     private let event = RunningDigest()
     private let link = RunningDigest()
-    private let whole = RunningDigest()
+    private let whole: RunningDigest?
     /// How many events it covers.
     public private(set) var count: UInt64 = 0
 
     /// The chain of an answer to the request with this SHA-256.
-    public init(request: [UInt8]) {
+    public init(request: [UInt8], digestsWhole: Bool = true) {
+        whole = digestsWhole ? RunningDigest() : nil
         let first = StreamChain(request: request)
         present = RunningDigest.Bytes { first.head[$0] }
     }
@@ -30,7 +31,7 @@ public final class RunningChain {
     /// Adds bytes to the event that is under way: an answer that is no stream is one.
     public func cover(_ bytes: Span<UInt8>) {
         event.update(bytes)
-        whole.update(bytes)
+        whole?.update(bytes)
     }
 
     /// Ends the event that is under way.
@@ -47,6 +48,7 @@ public final class RunningChain {
         present = link.finish()
     }
 
-    /// The SHA-256 of everything, 32 bytes; nothing may be added afterwards.
-    public func response() -> [UInt8] { whole.finish().array }
+    /// The SHA-256 of everything, 32 bytes; nothing may be added afterwards. Empty where that was
+    /// not asked for.
+    public func response() -> [UInt8] { whole?.finish().array ?? [] }
 }

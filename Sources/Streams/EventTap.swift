@@ -1,5 +1,6 @@
 public import Bytes
 internal import HTTP
+internal import Loop
 
 /// A tap on a stream of events (WHATWG HTML section 9.2): sees each event whole, however reads cut
 /// it, and may drop it or cut a piece out of it.
@@ -21,6 +22,9 @@ open class EventTap: AnswerTap {
     private final var waiting: [UInt8] = []
     private final var waitingUsed = 0
     private final var boundary = EventBoundary()
+    /// When the present read came, in nanoseconds since boot: one look at the clock for all of its
+    /// events.
+    public private(set) final var readAt: UInt64 = 0
     /// An event was longer than is kept.
     private final var isTooLong = false
 
@@ -40,6 +44,7 @@ open class EventTap: AnswerTap {
     public final var remainder: [UInt8] { partial }
 
     public final override func rewrite(_ content: consuming Buffer) -> Buffer? {
+        readAt = System.uptime
         var buffer = content
         var start = 0
         if !partial.isEmpty || hasMore {
@@ -157,20 +162,24 @@ public struct EventBoundary: Sendable {
     /// Where the event ends that goes on at `offset`; nil where its end is not here.
     public mutating func next(in bytes: Span<UInt8>, from offset: Int) -> Int? {
         var index = offset
-        while index < bytes.count {
-            let byte = bytes[index]
-            index &+= 1
-            if byte == 0x0A {
-                if isLineEmpty, hasLine {
-                    hasLine = false
-                    return index
-                }
-                if !isLineEmpty { hasLine = true }
-                isLineEmpty = true
-            } else if byte != 0x0D {
-                isLineEmpty = false
+        while let end = bytes.first(0x0A, from: index) {
+            if !isBlank(bytes, index..<end) { isLineEmpty = false }
+            index = end &+ 1
+            if isLineEmpty, hasLine {
+                hasLine = false
+                return index
             }
+            if !isLineEmpty { hasLine = true }
+            isLineEmpty = true
         }
+        if !isBlank(bytes, index..<bytes.count) { isLineEmpty = false }
         return nil
+    }
+
+    /// Whether there is nothing but what may stand before a line's end.
+    @inline(__always)
+    private func isBlank(_ bytes: Span<UInt8>, _ range: Range<Int>) -> Bool {
+        for index in range where bytes[index] != 0x0D { return false }
+        return true
     }
 }

@@ -46,7 +46,8 @@ final class RouterTap: EventTap {
         attempts = Attempts(
             request.decision, receipt: request.id, seed: request.seed.bytes,
             limit: request.terms.attemptLimit)
-        chain = RunningChain(request: Digest.sha256(request.body))
+        // What it chains is what came: the whole needs no digest of its own.
+        chain = RunningChain(request: Digest.sha256(request.body), digestsWhole: false)
         super.init()
     }
 
@@ -233,17 +234,17 @@ final class RouterTap: EventTap {
         guard count > 0 else { return }
         chunks += 1
         contentBytes += count
-        noteToken()
+        noteToken(readAt)
     }
 
-    private func noteToken() {
-        lastAt = System.uptime
+    private func noteToken(_ time: UInt64) {
+        lastAt = time
         if firstAt == 0 { firstAt = lastAt }
     }
 
     override func watch(_ content: Span<UInt8>) {
         guard isServing, !content.isEmpty else { return }
-        noteToken()
+        noteToken(System.uptime)
         chain.cover(content)
         // As much of it as its text is looked for in; embeddings have none.
         guard request.path != .embeddings, whole.count + content.count <= EventTap.maxEvent * 8
@@ -282,7 +283,7 @@ final class RouterTap: EventTap {
         guard let statement, let chosen, let facts = try? ServiceFacts(statement),
             statement.key == chosen.statement.key, facts.receipt == request.id,
             facts.offer == chosen.statement.digest, facts.request == Digest.sha256(request.body),
-            facts.chainHead == chain.head, facts.response == chain.response()
+            facts.chainHead == chain.head, facts.events == Int64(chain.count)
         else { return }
         service = statement
     }

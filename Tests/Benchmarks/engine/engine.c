@@ -85,7 +85,8 @@ static void flush(struct conn *conn) {
         conn->from += (size_t)count;
     }
     if (conn->from == conn->to) conn->from = conn->to = 0;
-    if (!conn->is_dead) watch_out(conn, conn->to > 0);
+    // One without a pace goes on as soon as more is taken.
+    if (!conn->is_dead) watch_out(conn, conn->to > 0 || (conn->is_streaming && !conn->period));
 }
 
 static void add(struct conn *conn, const char *bytes, size_t count) {
