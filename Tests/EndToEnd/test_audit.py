@@ -50,6 +50,17 @@ def test_a_router_that_takes_more_is_named(context):
         assert "audit.cost" in found.stdout and "r-12" in found.stdout, found.stdout
 
 
+def test_a_receipt_of_another_period_is_named(context):
+    def later(body):
+        body["time_ms"] += 3_600_000
+
+    with scratch() as folder:
+        _, key, _ = written(folder, change=later)
+        found = audit(context, folder, key)
+        assert found.returncode == 1 and "audit.period.time" in found.stdout, found.stdout
+        assert found.stdout.count("audit.") == 1, found.stdout
+
+
 def test_a_router_that_favours_its_own_is_named(context):
     def heavier(request, candidates):
         candidates[0]["weight"] *= 2
