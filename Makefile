@@ -118,11 +118,11 @@ market: deps
 	swift build -c release --product MarketRun
 	.build/release/MarketRun $(or $(SEED),1)
 
-## make conservation   240 kills of routers and databases; ledger, receipts and exports agree; SEED=2
+## make conservation   260 kills of routers and databases; ledger, receipts and exports agree; SEED=2
 conservation: deps release $(PYTHON)
 	swift build -c release --product LedgerRun
 	$(PYTHON) Tests/EndToEnd/conservation.py .build/release/LedgerRun .build/release/ratel \
-		200 40 $(or $(SEED),1)
+		200 60 $(or $(SEED),1)
 
 ## make tidy       holds the layout to its rules
 tidy:

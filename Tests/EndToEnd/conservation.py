@@ -50,8 +50,8 @@ class PostgreSQL:
         return self.server.query(text)
 
     def kill(self, chance):
-        """One time in three the server goes too, while routers write."""
-        if chance.random() >= 1 / 3:
+        """One time in two the server goes too, while routers write."""
+        if chance.random() < 1 / 2:
             return False
         self.server.kill()
         self.kills += 1
