@@ -41,7 +41,8 @@ def accounts(exports, only=None, report=sys.stdin):
     if audit.get("adds_up") is not True:
         raise Refused("the audit found what does not add up; settle nothing before it is cleared")
     found = {}
-    for folder in sorted(path.parent for path in exports.glob("*/root.json")):
+    # What begins with a dot is being written.
+    for folder in sorted(path.parent for path in exports.glob("[!.]*/root.json")):
         for line in (folder / "receipts.jsonl").read_text().splitlines():
             receipt = json.loads(line)["body"]
             found.setdefault(receipt["account"], []).append(receipt)

@@ -98,6 +98,16 @@ def test_files_that_were_changed_or_are_another_routers_are_named(context):
         assert found.returncode == 2 and "audit.router.key" in found.stdout, found.stdout
 
 
+def test_an_export_that_is_being_written_is_left_out(context):
+    with scratch() as folder:
+        _, key, _ = written(folder)
+        half = pathlib.Path(folder) / ".2027-01-15T09-00-00Z.new"
+        half.mkdir()
+        (half / "root.json").write_text("")
+        found = audit(context, folder, key)
+        assert found.returncode == 0, found.stdout + found.stderr
+
+
 def test_nothing_to_audit_is_said(context):
     with scratch() as folder:
         _, key, _ = written(folder, 1)

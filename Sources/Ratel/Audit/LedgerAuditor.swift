@@ -20,7 +20,10 @@ public enum LedgerAuditor {
         let key = try readKey(keyPath)
         var periods: [ExportAudit.Result] = []
         let found = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
-        let names = found.filter { System.exists("\(folder)/\($0)/root.json") }
+        // What begins with a dot is being written.
+        let names = found.filter {
+            !$0.hasPrefix(".") && System.exists("\(folder)/\($0)/root.json")
+        }
         guard !names.isEmpty else {
             throw ConfigurationError(
                 "\(folder): expected a folder for each period, with a root.json; got none")
