@@ -38,10 +38,10 @@ final class Traffic: Sendable {
         chance = Locked(Chance(state: seed))
     }
 
-    /// Some 20 requests for what a run credits, so that many are refused.
+    /// A run credits what one request may cost, so that most are refused.
     static func setAccounts(_ ledger: Ledger, reference: String) throws(LedgerError) {
         try ledger.set(account: accounts[0], terms: .prepaid)
-        try ledger.credit(account: accounts[0], amount: 10_000_000, reference: reference)
+        try ledger.credit(account: accounts[0], amount: 2_000_000, reference: reference)
         try ledger.set(
             account: accounts[1], terms: .postpaid(budget: 2_000_000_000, period: .day))
         try ledger.set(account: accounts[2], terms: .postpaid(budget: nil, period: .month))
