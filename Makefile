@@ -11,9 +11,9 @@ SECONDS ?= 60
 # Outside the repository: gigabytes that outlive a clean build.
 RATEL_LAB ?= $(HOME)/.cache/ratel-lab
 
-.PHONY: help deps build release demo demo-router test test-kube attacks sanitize fuzz soak differential \
-	bench-verify bench bench-quick market vllm tidy mutants checks format clean image image-lock \
-	test-image test-containerfile cvm test-cvm test-units
+.PHONY: help deps build release demo demo-router test test-kube attacks sanitize fuzz soak \
+	differential bench-verify bench bench-quick bench-router market conservation vllm tidy mutants \
+	checks format clean image image-lock test-image test-containerfile cvm test-cvm test-units
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -44,7 +44,7 @@ $(PYTHON): Tests/requirements.txt | deps
 	touch $@
 
 # Ledgers are tested on SQLite and on a PostgreSQL of the test's own.
-test sanitize: PACKAGES += postgresql
+test sanitize conservation: PACKAGES += postgresql
 
 ## make test       everything that CI runs, on one build
 test: deps $(PYTHON)
@@ -121,6 +121,12 @@ bench-quick: deps release $(PYTHON)
 market: deps
 	swift build -c release --product MarketRun
 	.build/release/MarketRun $(or $(SEED),1)
+
+## make conservation   260 kills of routers and databases; ledger, receipts and exports agree; SEED=2
+conservation: deps release $(PYTHON)
+	swift build -c release --product LedgerRun
+	$(PYTHON) Tests/EndToEnd/conservation.py .build/release/LedgerRun .build/release/ratel \
+		200 60 $(or $(SEED),1)
 
 ## make tidy       holds the layout to its rules
 tidy:

@@ -89,6 +89,11 @@ let package = Package(
             name: "ChannelBench",
             dependencies: ["RATLS", "Appraisal", "RATS", "Keys", "TLS", "Attestation", "Bytes"],
             path: "Tests/ChannelBench", swiftSettings: strict),
+        // Writes a ledger until it is killed; no part of the product.
+        .executableTarget(
+            name: "LedgerRun",
+            dependencies: ["Ledger", "Receipts", "Keys", "RATS", "Loop", "Bytes"],
+            path: "Tests/LedgerRun", swiftSettings: strict),
         // The market in simulated time, for a test and for `make market`; no part of the product.
         .target(
             name: "MarketSimulation", dependencies: ["Ratel", "Receipts", "Keys", "RATS"],

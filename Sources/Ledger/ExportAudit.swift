@@ -15,6 +15,9 @@ public struct ExportAudit {
         /// where there is none.
         public var first: Int64
         public var last: Int64
+        /// What the first names as the one before, and the digest of the last.
+        public var previous: [UInt8]
+        public var digest: [UInt8]
         public var bills: [String: ReceiptAudit.Bill]
         public var findings: [ReceiptAudit.Finding]
     }
@@ -46,18 +49,54 @@ public struct ExportAudit {
             routerKey: routerKey, offers: offers, decisions: decisions, seeds: root.seeds,
             chains: chains)
         var receipts = HashTree.Growing()
+        var result = Result(
+            start: root.start, period: root.period, receipts: 0, first: root.first,
+            last: root.last, previous: [], digest: [], bills: [:], findings: [])
         try lines(.receipts) { line throws(Refusal) in
             let statement = try SignedStatement(.receipt, reading: parse(line, .receipts))
+            if receipts.count == 0 {
+                result.previous = statement.body["prev"]?.text.flatMap(Hex.decode) ?? []
+            }
+            result.digest = statement.digest
             receipts.append(statement.digest)
             audit.add(statement)
+            if let finding = root.findingOfTime(statement) { result.findings.append(finding) }
         }
         chains = audit.chains
-        return Result(
-            start: root.start, period: root.period, receipts: receipts.count, first: root.first,
-            last: root.last,
-            bills: audit.bills,
-            findings: audit.findings
-                + root.findings(receipts: receipts, decisions: tree, places: audit.places))
+        result.receipts = receipts.count
+        result.bills = audit.bills
+        result.findings +=
+            audit.findings
+            + root.findings(receipts: receipts, decisions: tree, places: audit.places)
+        return result
+    }
+
+    /// What does not follow on each other in exports of one router, in whatever order they come.
+    public static func findings(between results: [Result]) -> [ReceiptAudit.Finding] {
+        // Periods without receipts have no places.
+        let placed = results.filter { $0.receipts > 0 }.sorted { $0.start < $1.start }
+        return zip(placed, placed.dropFirst()).compactMap { before, after in
+            let place = "of the period from \(after.start) ms on"
+            if after.first != before.last + 1 {
+                return finding(
+                    nil, "audit.period.gap", "first_seq \(place)", "\(before.last + 1)",
+                    "\(after.first)", "ask the router for the periods between")
+            }
+            guard after.previous != before.digest else { return nil }
+            return finding(
+                nil, "audit.period.chain", "the first prev \(place)", Hex.encode(before.digest),
+                Hex.encode(after.previous), "the receipt before was replaced")
+        }
+    }
+
+    fileprivate static func finding(
+        _ receipt: String?, _ code: String, _ field: String, _ expected: String, _ got: String,
+        _ remedy: String
+    ) -> ReceiptAudit.Finding {
+        ReceiptAudit.Finding(
+            receipt: receipt,
+            refusal: Refusal(
+                code, .evidence, field: field, expected: expected, got: got, remedy: remedy))
     }
 
     /// What the provider that published `offers` finds of itself in an export, which `run` found
@@ -152,7 +191,8 @@ private struct Root {
         receiptsRoot = try digest("receipts_root")
         decisionsRoot = try digest("decisions_root")
         seeds = try Root.seeds(statement.body["seeds"])
-        guard period > 0, start % period == 0 else {
+        // Both are below 2^53, as every number of a statement is.
+        guard period > 0, start >= 0, start % period == 0 else {
             throw ExportAudit.malformed(
                 "root.json start_ms", "a multiple of \(period)", "\(start)")
         }
@@ -166,6 +206,16 @@ private struct Root {
         return seeds
     }
 
+    /// A receipt belongs to the period that it was written in.
+    func findingOfTime(_ statement: SignedStatement) -> ReceiptAudit.Finding? {
+        let time = statement.body["time_ms"]?.integer.map(Int64.init)
+        guard time.map({ (start..<start + period).contains($0) }) != true else { return nil }
+        return ExportAudit.finding(
+            statement.body["receipt_id"]?.text, "audit.period.time", "time_ms",
+            "\(start) to \(start + period - 1)", time.map { "\($0)" } ?? "none",
+            "the receipt is another period's")
+    }
+
     func findings(
         receipts: HashTree.Growing, decisions: HashTree.Growing,
         places: ClosedRange<Int64>?
@@ -174,11 +224,9 @@ private struct Root {
         func compare(_ field: String, _ expected: String, _ got: String) {
             guard expected != got else { return }
             findings.append(
-                ReceiptAudit.Finding(
-                    receipt: nil,
-                    refusal: Refusal(
-                        "audit.export.root", .evidence, field: field, expected: expected, got: got,
-                        remedy: "the files are not those that were signed")))
+                ExportAudit.finding(
+                    nil, "audit.export.root", field, expected, got,
+                    "the files are not those that were signed"))
         }
         compare("receipts.jsonl lines", "\(count)", "\(receipts.count)")
         compare("receipts.jsonl", Hex.encode(receiptsRoot), Hex.encode(receipts.root))

@@ -44,7 +44,7 @@ final class Inbox<Item: Sendable>: @unchecked Sendable {
         }
     }
 
-    /// Says how many of what was taken still waits.
+    /// Says how many of all that was taken still waits.
     func hold(_ count: Int) { locked { held = count } }
 
     /// Nothing is taken in any more; what waits is still given out.
@@ -72,7 +72,7 @@ final class Inbox<Item: Sendable>: @unchecked Sendable {
             guard !items.isEmpty else { return nil }
             let taken = Array(items.prefix(limit))
             items.removeFirst(taken.count)
-            held = taken.count
+            held += taken.count
             return taken
         }
     }

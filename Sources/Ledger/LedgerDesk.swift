@@ -110,6 +110,7 @@ final class DeskAnswers: Sendable {
         worker = Worker {
             while let answers = inbox.take(atMost: Ledger.maxBatch, waiting: nil) {
                 for answer in answers { answer() }
+                inbox.hold(0)
             }
         }
     }

@@ -33,16 +33,22 @@ public final class LedgerExporter: Sendable {
                 do throws(LedgerError) {
                     let ledger = try open()
                     wait = min(LedgerExporter.interval, ledger.period / 2)
-                    while let event = try ExportFolder.writeNext(
-                        of: ledger, into: folder, now: System.now * 1_000)
-                    {
-                        report(event)
-                    }
+                    try LedgerExporter.write(
+                        of: ledger, into: folder, now: System.now * 1_000, report: report)
                 } catch {
                     wait = LedgerExporter.interval
                     report(.failed(error))
                 }
             }
+        }
+    }
+
+    /// Writes each period that is over at `now`, in milliseconds since 1970, and was not written.
+    public static func write(
+        of ledger: Ledger, into folder: String, now: Int64, report: (Event) -> Void
+    ) throws(LedgerError) {
+        while let event = try ExportFolder.writeNext(of: ledger, into: folder, now: now) {
+            report(event)
         }
     }
 

@@ -50,6 +50,17 @@ def test_a_router_that_takes_more_is_named(context):
         assert "audit.cost" in found.stdout and "r-12" in found.stdout, found.stdout
 
 
+def test_a_receipt_of_another_period_is_named(context):
+    def later(body):
+        body["time_ms"] += 3_600_000
+
+    with scratch() as folder:
+        _, key, _ = written(folder, change=later)
+        found = audit(context, folder, key)
+        assert found.returncode == 1 and "audit.period.time" in found.stdout, found.stdout
+        assert found.stdout.count("audit.") == 1, found.stdout
+
+
 def test_a_router_that_favours_its_own_is_named(context):
     def heavier(request, candidates):
         candidates[0]["weight"] *= 2
@@ -85,6 +96,16 @@ def test_files_that_were_changed_or_are_another_routers_are_named(context):
         _, stranger, _ = written(other, 1)
         found = audit(context, folder, stranger)
         assert found.returncode == 2 and "audit.router.key" in found.stdout, found.stdout
+
+
+def test_an_export_that_is_being_written_is_left_out(context):
+    with scratch() as folder:
+        _, key, _ = written(folder)
+        half = pathlib.Path(folder) / ".2027-01-15T09-00-00Z.new"
+        half.mkdir()
+        (half / "root.json").write_text("")
+        found = audit(context, folder, key)
+        assert found.returncode == 0, found.stdout + found.stderr
 
 
 def test_nothing_to_audit_is_said(context):

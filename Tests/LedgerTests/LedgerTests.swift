@@ -101,6 +101,31 @@ struct LedgerTests {
         #expect(try ledger.receipt("good") == nil)
     }
 
+    /// No room is no end: what could not be written is written once there is.
+    @Test func aFullDiskIsTriedAgain() throws {
+        let book = try Book(.sqlite)
+        let ledger = try book.open()
+        let entries = try (0..<50).map { try book.entry("\($0)", of: ledger) }
+        _ = try ledger.database.query("PRAGMA max_page_count = 1")
+        let error = #expect(throws: LedgerError.self) { try ledger.append(entries) }
+        #expect(error?.code == .unavailable)
+        #expect(try ledger.newest(limit: 1) == [])
+        _ = try ledger.database.query("PRAGMA max_page_count = 1000000")
+        #expect(try ledger.append(entries).count == 50)
+    }
+
+    /// Another holds the file; whoever waits for it gives up, and is told to try again.
+    @Test(arguments: Place.all) func aLedgerThatIsHeldIsTriedAgain(_ place: Place) throws {
+        let book = try Book(place)
+        let (one, other) = (try book.open(), try book.open())
+        let entry = try book.entry("1", of: one)
+        try one.write { () throws(LedgerError) in
+            let error = #expect(throws: LedgerError.self) { try other.append([entry]) }
+            #expect(error?.code == .unavailable)
+        }
+        #expect(try other.append([entry]).count == 1)
+    }
+
     @Test(arguments: Place.all) func filesThatWereChangedAreFound(_ place: Place) throws {
         let book = try Book(place)
         let ledger = try book.open()

@@ -17,6 +17,15 @@ struct PeriodTests {
         #expect(try Receipt(late[0]).time == (Book.hour + 1) * 3_600_000)
         #expect(try book.audit(try book.export(ledger)).receipts == first.receipts)
         let second = try book.audit(try book.export(ledger, period: Book.hour + 1))
+        #expect(ExportAudit.findings(between: [second, first]) == [])
+        var other = second
+        other.previous = first.previous
+        func codes(_ results: [ExportAudit.Result]) -> [String] {
+            ExportAudit.findings(between: results).map(\.refusal.code)
+        }
+        #expect(codes([first, other]) == ["audit.period.chain"])
+        other.first = 3
+        #expect(codes([first, other]) == ["audit.period.gap"])
         // It was drawn in the period before, whose seed is shown with it.
         #expect(second.receipts == 1 && second.first == 2)
         #expect(second.findings.map(\.refusal.code) == [])

@@ -20,7 +20,10 @@ public enum LedgerAuditor {
         let key = try readKey(keyPath)
         var periods: [ExportAudit.Result] = []
         let found = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
-        let names = found.filter { System.exists("\(folder)/\($0)/root.json") }
+        // What begins with a dot is being written.
+        let names = found.filter {
+            !$0.hasPrefix(".") && System.exists("\(folder)/\($0)/root.json")
+        }
         guard !names.isEmpty else {
             throw ConfigurationError(
                 "\(folder): expected a folder for each period, with a root.json; got none")
@@ -80,21 +83,9 @@ private struct AuditReport {
 
     init(periods: [ExportAudit.Result], gaps: [Refusal]) {
         self.periods = periods
-        var findings = periods.flatMap(\.findings)
-        // Periods without receipts have no places.
-        let placed = periods.filter { $0.receipts > 0 }.sorted { $0.start < $1.start }
-        for (before, after) in zip(placed, placed.dropFirst()) where after.first != before.last + 1
-        {
-            findings.append(
-                ReceiptAudit.Finding(
-                    receipt: nil,
-                    refusal: Refusal(
-                        "audit.period.gap", .evidence,
-                        field: "first_seq of the period from \(after.start) ms on",
-                        expected: "\(before.last + 1)", got: "\(after.first)",
-                        remedy: "ask the router for the periods between")))
-        }
-        self.findings = findings + gaps.map { .init(receipt: nil, refusal: $0) }
+        findings =
+            periods.flatMap(\.findings) + ExportAudit.findings(between: periods)
+            + gaps.map { .init(receipt: nil, refusal: $0) }
     }
 
     private var bills: [(account: String, bill: ReceiptAudit.Bill)] {

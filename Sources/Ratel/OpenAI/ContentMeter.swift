@@ -1,3 +1,4 @@
+internal import Bytes
 internal import Keys
 
 /// How many bytes of text a piece of an answer carries: of its words, its reasoning and its tools'
@@ -5,44 +6,45 @@ internal import Keys
 enum ContentMeter {
     /// Adds up the strings in `range` that stand under names that hold such text, however deep.
     static func count(_ bytes: Span<UInt8>, _ range: Range<Int>) -> Int64 {
+        let quote = UInt8(ascii: "\"")
         var (index, sum) = (range.lowerBound, Int64(0))
         var isText = false
-        while index < range.upperBound {
-            guard bytes[index] == UInt8(ascii: "\"") else {
-                // In a list of texts the name before it still holds.
-                if bytes[index] == UInt8(ascii: "{") { isText = false }
-                index &+= 1
-                continue
-            }
-            let start = index &+ 1
-            index = end(bytes, start, range.upperBound)
-            var next = index &+ 1
+        while let open = bytes.first(quote, from: index), open < range.upperBound {
+            let start = open &+ 1
+            let end = end(bytes, start, range.upperBound)
+            var next = end &+ 1
             while next < range.upperBound, bytes[next] == 0x20 { next &+= 1 }
             if next < range.upperBound, bytes[next] == UInt8(ascii: ":") {
-                isText = isName(bytes, start..<min(index, range.upperBound))
+                isText = isName(bytes, start..<end)
             } else if isText {
-                sum &+= Int64(index &- start)
+                sum &+= Int64(end &- start)
                 isText = false
             }
-            index &+= 1
+            index = end &+ 1
         }
         return sum
     }
 
     /// Where the string ends that begins at `start`: at its quote.
     private static func end(_ bytes: Span<UInt8>, _ start: Int, _ limit: Int) -> Int {
+        let (quote, escape) = (UInt8(ascii: "\""), UInt8(ascii: "\\"))
+        guard let first = bytes.first(quote, from: start), first < limit else { return limit }
+        if first == start || bytes[first &- 1] != escape { return first }
         var index = start
-        while index < limit, bytes[index] != UInt8(ascii: "\"") {
-            index &+= bytes[index] == UInt8(ascii: "\\") ? 2 : 1
-        }
+        while index < limit, bytes[index] != quote { index &+= bytes[index] == escape ? 2 : 1 }
         return min(index, limit)
     }
 
     private static func isName(_ bytes: Span<UInt8>, _ name: Range<Int>) -> Bool {
-        bytes.equals(name, "content") || bytes.equals(name, "text")
-            || bytes.equals(name, "delta") || bytes.equals(name, "reasoning_content")
-            || bytes.equals(name, "reasoning") || bytes.equals(name, "arguments")
-            || bytes.equals(name, "refusal") || bytes.equals(name, "thinking")
-            || bytes.equals(name, "partial_json")
+        switch name.count {
+        case 4: bytes.equals(name, "text")
+        case 5: bytes.equals(name, "delta")
+        case 7: bytes.equals(name, "content") || bytes.equals(name, "refusal")
+        case 8: bytes.equals(name, "thinking")
+        case 9: bytes.equals(name, "reasoning") || bytes.equals(name, "arguments")
+        case 12: bytes.equals(name, "partial_json")
+        case 17: bytes.equals(name, "reasoning_content")
+        default: false
+        }
     }
 }

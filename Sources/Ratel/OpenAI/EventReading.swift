@@ -1,3 +1,4 @@
+internal import Bytes
 internal import Keys
 internal import Receipts
 
@@ -28,20 +29,23 @@ struct EventReading {
         }
         var members = JSONMembers(bytes, payload)
         while let member = members.next(bytes) {
-            let name = member.name
-            if bytes.equals(name, "usage") {
-                usage = member
-            } else if bytes.equals(name, "choices") {
-                choices = member.value
-            } else if bytes.equals(name, "response") || bytes.equals(name, "message") {
-                inner = member.value
-            } else if bytes.equals(name, "type") {
-                type = member.value
-            } else if bytes.equals(name, "delta") {
-                delta = member.value
-            } else if bytes.equals(name, "error") {
-                error = member.value
-            }
+            take(member, bytes)
+        }
+    }
+
+    // By their lengths first: this runs for each member of each token.
+    @inline(__always)
+    private mutating func take(_ member: JSONMembers.Member, _ bytes: Span<UInt8>) {
+        let name = member.name
+        switch name.count {
+        case 4 where bytes.equals(name, "type"): type = member.value
+        case 5 where bytes.equals(name, "usage"): usage = member
+        case 5 where bytes.equals(name, "delta"): delta = member.value
+        case 5 where bytes.equals(name, "error"): error = member.value
+        case 7 where bytes.equals(name, "choices"): choices = member.value
+        case 7 where bytes.equals(name, "message"): inner = member.value
+        case 8 where bytes.equals(name, "response"): inner = member.value
+        default: break
         }
     }
 
@@ -49,8 +53,7 @@ struct EventReading {
     private static func payload(_ bytes: Span<UInt8>, _ range: Range<Int>) -> Range<Int>? {
         var start = range.lowerBound
         while start < range.upperBound {
-            var end = start
-            while end < range.upperBound, bytes[end] != 0x0A { end &+= 1 }
+            let end = min(bytes.first(0x0A, from: start) ?? range.upperBound, range.upperBound)
             if end - start > 5, bytes.equals(start..<(start + 5), "data:") {
                 var first = start + 5
                 if first < end, bytes[first] == 0x20 { first += 1 }
