@@ -117,6 +117,13 @@ bench-admissions: deps release $(PYTHON)
 bench-quick: deps release $(PYTHON)
 	$(PYTHON) Tests/Benchmarks/run.py --quick .build/release/ratel
 
+## make bench-router  what a request and an event cost the router, beside nginx and LiteLLM
+bench-router: PACKAGES += gcc nginx
+bench-router: deps release $(PYTHON)
+	@test -x .build/litellm/bin/litellm || { python3 -m venv .build/litellm \
+		&& .build/litellm/bin/pip install -q -r Tests/Benchmarks/litellm.txt; } || echo "no LiteLLM"
+	$(PYTHON) Tests/Benchmarks/routing.py .build/release/ratel
+
 ## make market     the economics of the market: 50 providers, 200,000 requests; SEED=2 for others
 market: deps
 	swift build -c release --product MarketRun
@@ -127,6 +134,7 @@ conservation: deps release $(PYTHON)
 	swift build -c release --product LedgerRun
 	$(PYTHON) Tests/EndToEnd/conservation.py .build/release/LedgerRun .build/release/ratel \
 		200 60 $(or $(SEED),1)
+	$(PYTHON) Tests/EndToEnd/kills.py .build/release/ratel --kills 200 --seed $(or $(SEED),1)
 
 ## make tidy       holds the layout to its rules
 tidy:
