@@ -24,8 +24,8 @@
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
-// SHA-256 without the providers' calls, which cost as much as the hash of a token does. OpenSSL calls
-// these functions old, and has them with the same code underneath.
+// SHA-256 without the providers' calls, which cost as much as the hash of a token does. OpenSSL
+// calls these functions old, and has them with the same code underneath.
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations"
 typedef struct {

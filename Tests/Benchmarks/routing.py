@@ -275,7 +275,8 @@ def show(medians, found):
               f"(aim 1.5; {min(ratios):.2f} to {max(ratios):.2f})")
     print(f"route, event, 25 a read, 100,000/s: {route['many']:.2f} us (aim 2)")
     print(f"ceiling of route with provider, engine and load on this machine: "
-          f"{route['ceiling']:,.0f} events/s, {route['ceiling'] / SEED:.2f} of the seed's {SEED:,}; "
+          f"{route['ceiling']:,.0f} events/s, {route['ceiling'] / SEED:.2f} of the seed's "
+          f"{SEED:,}; "
           f"one core of route alone, by its cost: {1e6 / route['many']:,.0f}")
     print(f"provider's ceiling: {provider['ceiling']:,.0f} events/s")
     if "litellm" in medians:

@@ -1,5 +1,6 @@
-// engine: an inference engine as the router's benchmark needs it: vLLM's events at a pace, each with
-// the counts so far where the request asks for them. Plaintext HTTP/1.1 on 127.0.0.1, one thread.
+// engine: an inference engine as the router's benchmark needs it: vLLM's events at a pace, each
+// with the counts so far where the request asks for them. Plaintext HTTP/1.1 on 127.0.0.1, one
+// thread.
 //
 //   engine PORT CORE
 //
@@ -128,9 +129,10 @@ static void token(struct conn *conn) {
 static void finish(struct conn *conn) {
     char event[LONGEST];
     if (conn->tells_total)
-        chunk(conn, event, sprintf(event, "%s],\"usage\":{\"prompt_tokens\":36,\"total_tokens\":%ld,"
-                                          "\"completion_tokens\":%ld}}\n\n",
-                                   HEAD, 36 + conn->sent, conn->sent));
+        chunk(conn, event,
+              sprintf(event, "%s],\"usage\":{\"prompt_tokens\":36,\"total_tokens\":%ld,"
+                             "\"completion_tokens\":%ld}}\n\n",
+                      HEAD, 36 + conn->sent, conn->sent));
     chunk(conn, "data: [DONE]\n\n", 14);
     add(conn, "0\r\n\r\n", 5);
     conn->is_streaming = false;
