@@ -207,6 +207,8 @@ extension Conversation {
         let isStream = upstream?.isStream ?? false
         upstream = nil
         guard stage == .connecting || stage == .exchanging else { return }
+        // All of it came, and the caller is still taking it.
+        if let ending = answer.ending, ending.failure == nil { return }
         metrics.upstreamFailures.add(1)
         guard !answer.isHeadSent else { return cutAnswer(.cutAnswer) }
         if isLost, wasOpen, request.isRepeatable, let pool = lastPool {

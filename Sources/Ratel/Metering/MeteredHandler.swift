@@ -101,8 +101,9 @@ final class MeteredHandler: RequestHandler {
         ) { [metering] in metering.giveBack(standing) }
         let pool = service.pool
         var forwarded = caller.forward(head, to: pool.target.address)
-        // A body that was changed is what it was, but no longer packed.
+        // What is packed cannot be counted, either way.
         forwarded.fields.removeAll(named: "content-encoding")
+        forwarded.fields.removeAll(named: "accept-encoding")
         reply.forward(AnswerTap.Upstreaming(forwarded, to: pool), body: changed, tap: tap)
     }
 
