@@ -13,7 +13,7 @@ RATEL_LAB ?= $(HOME)/.cache/ratel-lab
 
 .PHONY: help deps build release demo demo-router test test-kube attacks sanitize fuzz soak differential \
 	bench-verify bench bench-quick market vllm tidy mutants checks format clean image image-lock \
-	test-image test-containerfile cvm test-cvm test-units
+	test-image test-containerfile cvm test-cvm test-units test-ui
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -57,6 +57,12 @@ demo: build
 ## make demo-router  three attested providers, a router, OpenAI's SDK, and the audit of their bills
 demo-router: build $(PYTHON)
 	@$(PYTHON) Tests/EndToEnd/demo_router.py .build/debug/ratel
+
+test-ui: PACKAGES += chromium fonts-dejavu-core
+
+## make test-ui    the router's page in Chromium; its screenshots are in .build/test-artefacts/ui
+test-ui: deps build $(PYTHON)
+	$(PYTHON) Tests/UI/run.py .build/debug/ratel
 
 ## make attacks    each attack of the threat model, against Ratel and against a weaker end
 attacks: deps $(PYTHON)
@@ -194,4 +200,3 @@ test-units: deps build $(PYTHON)
 ## make clean      removes every build
 clean:
 	rm -rf .build .build-*
-
