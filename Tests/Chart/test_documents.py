@@ -1,5 +1,6 @@
 """The values that the documentation tells a new user to write are those that the chart takes."""
 
+import pathlib
 import re
 import shlex
 import subprocess
@@ -50,6 +51,24 @@ def test_the_readmes_command(ratel):
     for name in HELMS:
         done = template(name, *chosen, "--set", f"policy={POLICY}")
         assert done.returncode == 0, (name, done.stderr)
+
+
+def test_the_readmes_router(ratel):
+    """The command that installs a router by itself."""
+    text = (CHART / "README.md").read_text()
+    command = re.search(r"```\n(helm install market .*?)```", text, re.DOTALL)[1]
+    words = shlex.split(command.replace("sha256:…", "sha256:" + "0" * 64).replace("\\\n", " "))
+    files = {"route.yaml": "version: 1\nproviders: []\nkeys: []\n", "provider.yaml": POLICY,
+             "callers.yaml": POLICY}
+    with tempfile.TemporaryDirectory() as folder:
+        for name, body in files.items():
+            pathlib.Path(folder, name).write_text(body)
+        chosen = [re.sub(r"=(route|provider|callers)\.yaml$", rf"={folder}/\1.yaml", word)
+                  for word in words[6:] if word != "--create-namespace"]
+        for name in HELMS:
+            done = template(name, *chosen)
+            assert done.returncode == 0, (name, done.stderr)
+            assert "kind: StatefulSet" in done.stdout and "provider.yaml:" in done.stdout, name
 
 
 def test_rows_of_the_table_of_devices(ratel):
