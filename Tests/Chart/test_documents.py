@@ -22,11 +22,16 @@ def blocks(page, beginning):
 def test_values_of_the_pages(ratel):
     (install,) = blocks("Kubernetes.md", "cat > values.yaml")
     (coco,) = blocks("ConfidentialContainers.md", "runtimeClass:")
+    (router,) = blocks("RouterOperations.md", "router:\n")
     written = re.search(r"<<'END'\n(.*?)END\n", install, re.DOTALL)[1]
     for values in (written, coco):
         for name in HELMS:
             done = template(name, "--values", "-", "--set", f"policy={POLICY}", text=values)
             assert done.returncode == 0, (name, done.stderr)
+    for name in HELMS:
+        words = ["router.policy=" + POLICY, "router.providers=version: 1"]
+        done = template(name, "--values", "-", "--set", words[0], "--set", words[1], text=router)
+        assert done.returncode == 0, (name, done.stderr)
 
 
 def test_the_policy_of_the_page(ratel):

@@ -4,10 +4,11 @@ import contextlib
 import json
 import pathlib
 import subprocess
+import threading
 
 from harness import scratch, wait_until
 from kubernetes import APIServer
-from marketplace import Market
+from marketplace import Market, events
 
 SERVICE = ("ai", "llm")
 
@@ -86,10 +87,21 @@ def test_each_ready_endpoint_is_a_provider(context):
         market.wait_admitted(2)
         status, headers, _ = market.chat(provider={"only": [second]})
         assert (status, headers["x-ratel-provider"]) == (200, second), headers
-        # The first is not ready any more.
+        # The first is not ready any more. What it streams goes on, and is billed.
+        market.providers[0].engine.pace, answers = 0.05, []
+        caller = threading.Thread(target=lambda: answers.append(market.chat(
+            provider={"only": [first]}, stream=True, max_tokens=250)))
+        caller.start()
+        wait_until(lambda: market.providers[0].engine.open == 1, 5, "a stream")
         with api.lock:
             del api.slices[SERVICE][0]
         wait_until(lambda: names(market) == {second}, 12, "the first's end")
+        assert market.providers[0].engine.open == 1, "the stream is over already"
+        caller.join()
+        ((status, headers, body),) = answers
+        assert status == 200 and events(body)[-1] == "[DONE]", body[-300:]
+        receipt = market.receipt(headers)["body"]
+        assert (receipt["end"], receipt["usage"]["out"]) == ("complete", 250), receipt
         assert market.chat(provider={"only": [first]})[0] == 404
         assert market.chat()[1]["x-ratel-provider"] == second
         assert api.tokens == {"Bearer the-token"}, api.tokens
