@@ -11,9 +11,10 @@ SECONDS ?= 60
 # Outside the repository: gigabytes that outlive a clean build.
 RATEL_LAB ?= $(HOME)/.cache/ratel-lab
 
-.PHONY: help deps build release demo demo-router test test-kube attacks sanitize fuzz soak \
-	differential bench-verify bench bench-quick bench-router market conservation vllm tidy mutants \
-	checks format clean image image-lock test-image test-containerfile cvm test-cvm test-units
+.PHONY: help deps build release demo demo-router test test-kube test-ui attacks sanitize fuzz \
+	soak differential bench-verify bench bench-quick bench-router market conservation vllm tidy \
+	mutants checks format clean image image-lock test-image test-containerfile cvm test-cvm \
+	test-units
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -57,6 +58,12 @@ demo: build
 ## make demo-router  three attested providers, a router, OpenAI's SDK, and the audit of their bills
 demo-router: build $(PYTHON)
 	@$(PYTHON) Tests/EndToEnd/demo_router.py .build/debug/ratel
+
+test-ui: PACKAGES += chromium fonts-dejavu-core
+
+## make test-ui    the router's page in Chromium; its screenshots are in .build/test-artefacts/ui
+test-ui: deps build $(PYTHON)
+	$(PYTHON) Tests/UI/run.py .build/debug/ratel
 
 ## make attacks    each attack of the threat model, against Ratel and against a weaker end
 attacks: deps $(PYTHON)
@@ -208,4 +215,3 @@ test-units: deps build $(PYTHON)
 ## make clean      removes every build
 clean:
 	rm -rf .build .build-*
-

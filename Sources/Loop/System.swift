@@ -197,3 +197,13 @@ extension System {
         }
     }
 }
+
+extension System {
+    /// Columns and lines of the terminal that standard output is; nil where it is none.
+    public static var terminal: (columns: Int, lines: Int)? {
+        var size = winsize()
+        guard unsafe ioctl(1, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0, size.ws_row > 0
+        else { return nil }
+        return (Int(size.ws_col), Int(size.ws_row))
+    }
+}

@@ -20,6 +20,7 @@ public enum Router {
         } catch {
             throw ConfigurationError("--providers \(settings.file): \(error)")
         }
+        if file.asksKubernetes, settings.kubernetes == nil { throw KubernetesAPI.missing }
         let book = try RouterBook(
             folder: settings.state, place: settings.ledger, period: settings.period,
             logger: logger)

@@ -21,8 +21,8 @@ struct RatelCommand: ParsableCommand {
         version: RatelVersion.current,
         subcommands: [
             ServeCommand.self, ConnectCommand.self, ProxyCommand.self, RouteCommand.self,
-            AttestCommand.self,
-            VerifyCommand.self, PolicyCommand.self, CollateralCommand.self, TCBStatusCommand.self,
+            TopCommand.self, AttestCommand.self, VerifyCommand.self,
+            PolicyCommand.self, CollateralCommand.self, TCBStatusCommand.self,
             DoctorCommand.self, WebhookCommand.self, AuditCommand.self,
             DemoCommand.self,
             DemoBackendCommand.self,

@@ -47,6 +47,25 @@ struct RouteCommand: ParsableCommand {
             valueName: "duration"))
     var challenge: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "The API server that knows the endpoints of services (default: the cluster's).",
+            valueName: "url"))
+    var api: String?
+
+    @Option(
+        name: .customLong("api-ca"),
+        help: ArgumentHelp(
+            "PEM of its authority (default: the service account's).", valueName: "file"))
+    var apiCA: String?
+
+    @Option(
+        name: .customLong("api-token"),
+        help: ArgumentHelp(
+            "The token that it is asked with (default: the service account's).",
+            valueName: "file"))
+    var apiToken: String?
+
     @OptionGroup(title: "Attestation")
     var attestation: AttesterOptions
 
@@ -64,6 +83,7 @@ struct RouteCommand: ParsableCommand {
             let own = [
                 "listen": listen, "policy": policy, "providers": providers, "state": state,
                 "ledger": ledger, "export-period": exportPeriod, "challenge": challenge,
+                "api": api, "api-ca": apiCA, "api-token": apiToken,
             ]
             return try Router.run(
                 RouterSettings(

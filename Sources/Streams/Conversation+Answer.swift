@@ -292,7 +292,8 @@ extension Conversation {
     }
 
     func respond(
-        status: Int, contentType: String, body: [UInt8], failure: Failure? = nil
+        status: Int, contentType: String, body: [UInt8],
+        fields: [(name: String, value: String)] = [], failure: Failure? = nil
     ) {
         let closes = request.wantsClose || !request.isComplete || closesSoon || clientEnded
         answer.status = status
@@ -301,6 +302,7 @@ extension Conversation {
         let hasBody = request.method != "HEAD" && !body.isEmpty
         var head = ResponseHead.own(
             status: status, contentType: contentType, length: body.count, closes: closes)
+        for (name, value) in fields { head.fields.append(name, value) }
         if let wait = failure?.retryAfter { head.fields.append("Retry-After", String(wait)) }
         if let methods = failure?.allowed { head.fields.append("Allow", methods) }
         caller.sendHead(head, hasBody: hasBody)

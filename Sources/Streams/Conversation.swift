@@ -251,8 +251,8 @@ final class Conversation {
         switch disposition {
         case .respond(let failure):
             fail(failure)
-        case .answer(let status, let contentType, let body):
-            respond(status: status, contentType: contentType, body: body)
+        case .answer(let status, let contentType, let body, let fields):
+            respond(status: status, contentType: contentType, body: body, fields: fields)
         case .findModel(let limit):
             beginInspection(limit: limit, expectsContinue: expectsContinue)
         case .collect(let limit):

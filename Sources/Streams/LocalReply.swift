@@ -18,10 +18,14 @@ public final class LocalReply {
         self.limit = limit
     }
 
-    /// Answers with a document.
-    public func send(status: Int, contentType: String, body: [UInt8]) {
+    /// Answers with a document, and with these fields beside the usual ones.
+    public func send(
+        status: Int, contentType: String, body: [UInt8],
+        fields: [(name: String, value: String)] = []
+    ) {
         guard let conversation, conversation.endReply(self) else { return }
-        conversation.respond(status: status, contentType: contentType, body: body)
+        conversation.respond(
+            status: status, contentType: contentType, body: body, fields: fields)
     }
 
     /// Sends the request on, with `body` in place of its own, and `tap` on the way of its answer.

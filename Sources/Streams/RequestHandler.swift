@@ -4,8 +4,10 @@ public import HTTP
 public enum Disposition {
     /// Answer it here.
     case respond(Failure)
-    /// Answer it here with a ready document.
-    case answer(status: Int, contentType: String, body: [UInt8])
+    /// Answer it here with a ready document, and with these fields beside the usual ones.
+    case answer(
+        status: Int, contentType: String, body: [UInt8],
+        fields: [(name: String, value: String)] = [])
     /// Send it on, with this head.
     case forward(RequestHead, UpstreamPool)
     /// Read up to so many bytes of the body, and ask again with the model that it names.

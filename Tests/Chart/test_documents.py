@@ -1,5 +1,6 @@
 """The values that the documentation tells a new user to write are those that the chart takes."""
 
+import pathlib
 import re
 import shlex
 import subprocess
@@ -21,11 +22,16 @@ def blocks(page, beginning):
 def test_values_of_the_pages(ratel):
     (install,) = blocks("Kubernetes.md", "cat > values.yaml")
     (coco,) = blocks("ConfidentialContainers.md", "runtimeClass:")
+    (router,) = blocks("RouterOperations.md", "router:\n")
     written = re.search(r"<<'END'\n(.*?)END\n", install, re.DOTALL)[1]
     for values in (written, coco):
         for name in HELMS:
             done = template(name, "--values", "-", "--set", f"policy={POLICY}", text=values)
             assert done.returncode == 0, (name, done.stderr)
+    for name in HELMS:
+        words = ["router.policy=" + POLICY, "router.providers=version: 1"]
+        done = template(name, "--values", "-", "--set", words[0], "--set", words[1], text=router)
+        assert done.returncode == 0, (name, done.stderr)
 
 
 def test_the_policy_of_the_page(ratel):
@@ -50,6 +56,24 @@ def test_the_readmes_command(ratel):
     for name in HELMS:
         done = template(name, *chosen, "--set", f"policy={POLICY}")
         assert done.returncode == 0, (name, done.stderr)
+
+
+def test_the_readmes_router(ratel):
+    """The command that installs a router by itself."""
+    text = (CHART / "README.md").read_text()
+    command = re.search(r"```\n(helm install market .*?)```", text, re.DOTALL)[1]
+    words = shlex.split(command.replace("sha256:…", "sha256:" + "0" * 64).replace("\\\n", " "))
+    files = {"route.yaml": "version: 1\nproviders: []\nkeys: []\n", "provider.yaml": POLICY,
+             "callers.yaml": POLICY}
+    with tempfile.TemporaryDirectory() as folder:
+        for name, body in files.items():
+            pathlib.Path(folder, name).write_text(body)
+        chosen = [re.sub(r"=(route|provider|callers)\.yaml$", rf"={folder}/\1.yaml", word)
+                  for word in words[6:] if word != "--create-namespace"]
+        for name in HELMS:
+            done = template(name, *chosen)
+            assert done.returncode == 0, (name, done.stderr)
+            assert "kind: StatefulSet" in done.stdout and "provider.yaml:" in done.stdout, name
 
 
 def test_rows_of_the_table_of_devices(ratel):

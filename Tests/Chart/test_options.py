@@ -20,7 +20,7 @@ def options(ratel, command):
 def containers(name):
     for path in VALUES:
         for document in documents("Helm 4", path):
-            if document["kind"] == "Deployment":
+            if document["kind"] in ("Deployment", "StatefulSet"):
                 pod = document["spec"]["template"]["spec"]
                 for container in pod.get("initContainers", []) + pod["containers"]:
                     if container["name"] == name:
@@ -28,7 +28,7 @@ def containers(name):
 
 
 def test_every_option_exists(ratel):
-    for name, command in (("ratel", "serve"), ("webhook", "webhook")):
+    for name, command in (("ratel", "serve"), ("webhook", "webhook"), ("router", "route")):
         known, seen = options(ratel, command), 0
         assert len(known) > 10, known
         for path, container in containers(name):
@@ -56,6 +56,37 @@ def test_serve_takes_their_values(ratel):
             with Process("serve", command, folder) as serve:
                 wait_until(lambda: "listening" in serve.text() or not serve.running(), 20, "serve")
                 assert serve.running(), (path.name, serve.text())
+
+
+def test_route_takes_their_values(ratel):
+    """And the file that the ConfigMap holds, with the policies beside it."""
+    for path, container in containers("router"):
+        with scratch() as name:
+            folder = pathlib.Path(name)
+            for file, text in files_of(path).items():
+                (folder / file).write_text(text)
+            moved = {"listen": f"127.0.0.1:{free_port()}", "admin": f"127.0.0.1:{free_port()}",
+                     "policy": folder / "policy.yaml", "providers": folder / "route.yaml",
+                     "state": folder / "state", "attester": "simulated",
+                     "collateral-cache": "off"}
+            command = [ratel]
+            for word in container["args"]:
+                option = word[2:].split("=")[0]
+                if option not in ("tls-certificate", "tls-key", "tsm-reports"):
+                    command.append(f"--{option}={moved[option]}" if option in moved else word)
+            with Process("route", command, folder) as route:
+                wait_until(lambda: "listening" in route.text() or not route.running(), 20, "route")
+                assert route.running(), (path.name, route.text())
+                assert "cannot be used" not in route.text(), (path.name, route.text())
+
+
+def files_of(path):
+    """What lies in the router's folder; of a ConfigMap of the user's own, the least there is."""
+    for document in documents("Helm 4", path):
+        if document["kind"] == "ConfigMap" and document["metadata"]["name"].endswith("-router"):
+            return document["data"]
+    return {"policy.yaml": "version: 1\npeers: anonymous\n",
+            "route.yaml": "version: 1\nproviders: []\nkeys: []\n"}
 
 
 def test_the_webhook_takes_the_template(ratel):

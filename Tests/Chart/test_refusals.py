@@ -15,6 +15,9 @@ GOOD = {
 }
 CUSTOM = {"kind": "custom", "image": {"repository": "registry.example/b", "tag": "1"}}
 
+ROUTER = {"enabled": True, "providers": "version: 1\nproviders: []\nkeys: []\n",
+          "policy": "version: 1\npeers: anonymous\n"}
+
 # What is changed, and the code and a word of the refusal.
 TEMPLATES = [
     ({"image": {"repository": ""}}, "image.missing", "make image"),
@@ -50,7 +53,18 @@ TEMPLATES = [
     ({"podDisruptionBudget": {"minAvailable": 1}}, "poddisruptionbudget.twice", "both"),
     ({"monitoring": {"podMonitor": {"enabled": True}, "serviceMonitor": {"enabled": True}}},
      "monitoring.twice", "every sample"),
-    ({"deployment": {"enabled": False}}, "chart.nothing", "webhook.enabled"),
+    ({"deployment": {"enabled": False}}, "chart.nothing", "router.enabled"),
+    ({"router": {"enabled": True}}, "router.missing", "--set-file router.providers"),
+    ({"router": ROUTER | {"policy": ""}}, "router.missing", "not both"),
+    ({"router": ROUTER | {"existingConfigMap": "market"}}, "router.twice", "leave one out"),
+    ({"router": ROUTER | {"files": {"route.yaml": "x"}}}, "router.twice", "router.providers"),
+    ({"router": ROUTER | {"replicas": 2}}, "router.ledger", "postgresql://"),
+    ({"router": ROUTER | {"extraArgs": ["--ledger=postgresql://u:p@h/d"]}}, "router.ledger",
+     "Secret"),
+    ({"router": ROUTER | {"providers": "providers: [{name: a, endpoint_slices: {}}]"}},
+     "router.namespaces", "list them"),
+    ({"router": ROUTER | {"files": {"p.yaml": "peers: [{name: a, simulated: true}]"}}},
+     "policy.simulated", "router.files.p.yaml"),
 ]
 
 # What is changed, and words that both Helms say of it: the place and what may stand there.
@@ -78,6 +92,11 @@ SCHEMA = [
     ({"webhook": {"replicas": 0}}, ["replicas", "1"]),
     ({"webhook": {"failurePolicy": "Ignore"}}, ["webhook", "failurePolicy"]),
     ({"sidecar": {"native": "false"}}, ["native", "boolean"]),
+    ({"router": {"replicas": 0}}, ["replicas", "1"]),
+    ({"router": {"ledger": {"url": "postgresql://u:p@h/d"}}}, ["ledger", "url"]),
+    ({"router": {"endpointSliceNamespaces": ["a/b"]}}, ["endpointSliceNamespaces"]),
+    ({"router": {"storage": {"size": "8"}}}, ["size"]),
+    ({"router": {"exportPeriod": "1d"}}, ["exportPeriod"]),
 ]
 
 CLUSTERS = [
@@ -86,6 +105,9 @@ CLUSTERS = [
     ({"sidecar": {"native": False}, "autoscaling": {"enabled": True}}, "1.22.0",
      "autoscaling.enabled"),
     ({"sidecar": {"native": False}}, "1.20.2", "podDisruptionBudget.enabled"),
+    ({"sidecar": {"native": False}, "podDisruptionBudget": {"enabled": False},
+      "router": ROUTER | {"endpointSliceNamespaces": ["a"]}}, "1.20.2",
+     "router.endpointSliceNamespaces"),
 ]
 
 

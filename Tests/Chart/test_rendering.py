@@ -1,4 +1,4 @@
-"""What ten sets of values render, by both Helms: golden files, schemas, and what must hold."""
+"""What twelve sets of values render, by both Helms: golden files, schemas, and what must hold."""
 
 import difflib
 
@@ -32,7 +32,7 @@ def test_lint(ratel):
 
 
 def test_golden_files(ratel):
-    assert len(VALUES) == 10
+    assert len(VALUES) == 12
     assert {path.name for path in GOLDEN.glob("*")} == {path.name for path in VALUES}
     for path in VALUES:
         expected = (GOLDEN / path.name).read_text().splitlines()
@@ -99,7 +99,7 @@ def test_sidecars_are_locked_down(ratel):
     """Wherever the values do not say otherwise, and whatever else they say."""
     for path in VALUES:
         for document in documents("Helm 4", path):
-            if document["kind"] != "Deployment":
+            if document["kind"] not in ("Deployment", "StatefulSet"):
                 continue
             pod = document["spec"]["template"]["spec"]
             for container in pod.get("initContainers", []) + pod["containers"]:
@@ -126,3 +126,40 @@ def test_network_policies_name_no_backend_port(ratel):
     plain = find(documents("Helm 4", HERE / "values" / "vllm-tpm.yaml"), "NetworkPolicy")["spec"]
     ports = [rule["port"] for part in plain["ingress"] for rule in part["ports"]]
     assert ports == [8443], ports
+
+
+def test_a_router_keeps_its_key_and_tells_no_password(ratel):
+    """A volume of its own for each replica, and the ledger's URL nowhere but in its Secret."""
+    for name in ("router.yaml", "router-postgresql.yaml"):
+        manifests = documents("Helm 4", HERE / "values" / name)
+        routers = find(manifests, "StatefulSet")["spec"]
+        (claim,) = routers["volumeClaimTemplates"]
+        assert claim["spec"]["accessModes"] == ["ReadWriteOnce"], claim
+        (router,) = routers["template"]["spec"]["containers"]
+        mounts = {mount["name"]: mount for mount in router["volumeMounts"]}
+        assert router["args"][0] == "route" and "--state=/var/lib/ratel/state" in router["args"]
+        assert mounts[claim["metadata"]["name"]]["mountPath"] == "/var/lib/ratel", mounts
+        assert not [word for word in router["args"] if "ledger" in word], router["args"]
+        env = {one["name"]: one for one in router.get("env", [])}
+        isShared = name == "router-postgresql.yaml"
+        assert ("RATEL_LEDGER" in env) == isShared, env
+        assert routers["template"]["spec"]["automountServiceAccountToken"] == isShared
+    secret = env["RATEL_LEDGER"]["valueFrom"]["secretKeyRef"]
+    assert secret == {"name": "ledger", "key": "uri"}, secret
+
+
+def test_a_router_may_list_endpoint_slices_and_nothing_else(ratel):
+    manifests = documents("Helm 4", HERE / "values" / "router-postgresql.yaml")
+    roles = [document for document in manifests if document["kind"] == "Role"]
+    assert {role["metadata"]["namespace"] for role in roles} == {"inference", "others"}
+    for role in roles:
+        assert role["rules"] == [{"apiGroups": ["discovery.k8s.io"], "verbs": ["list"],
+                                  "resources": ["endpointslices"]}], role
+    bound = [document for document in manifests if document["kind"] == "RoleBinding"]
+    assert {one["metadata"]["namespace"] for one in bound} == {"inference", "others"}
+    for one in bound:
+        assert one["subjects"] == [{"kind": "ServiceAccount", "name": "llm-ratel-router",
+                                    "namespace": "inference"}], one
+    # And where no service is named, none is asked about.
+    manifests = documents("Helm 4", HERE / "values" / "router.yaml")
+    assert not [one for one in manifests if one["kind"] in ("Role", "ClusterRole")]

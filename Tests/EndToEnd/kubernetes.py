@@ -10,6 +10,7 @@ import socket
 import ssl
 import subprocess
 import threading
+import urllib.parse
 
 import jsonpatch
 from cryptography import x509
@@ -51,7 +52,7 @@ def pod(annotations=None, **spec):
 
 
 class APIServer:
-    """Keeps one MutatingWebhookConfiguration, as kube-apiserver does."""
+    """Keeps one MutatingWebhookConfiguration and EndpointSlices, as kube-apiserver does."""
 
     def __init__(self, directory):
         self.configuration = {
@@ -62,6 +63,8 @@ class APIServer:
         self.patches, self.conflicts, self.lock = [], 0, threading.Lock()
         # What it was asked with.
         self.tokens = set()
+        # By namespace and service; `trouble` is the status that is answered instead.
+        self.slices, self.trouble, self.listed = {}, None, 0
         self.key, self.certificate = directory / "api.key", directory / "api.crt"
         subprocess.run(
             ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
@@ -81,7 +84,23 @@ class APIServer:
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self):
                 with api.lock:
+                    if "/endpointslices" in self.path:
+                        return self.list()
                     self.reply(200, api.configuration)
+
+            def list(self):
+                place, query = urllib.parse.urlsplit(self.path), {}
+                query = dict(urllib.parse.parse_qsl(place.query, strict_parsing=True))
+                *group, namespace, kind = place.path.split("/")
+                assert group == ["", "apis", "discovery.k8s.io", "v1", "namespaces"], group
+                assert kind == "endpointslices" and query["resourceVersion"] == "0", query
+                label, service = query["labelSelector"].split("=")
+                assert label == "kubernetes.io/service-name", query
+                api.listed += 1
+                found = api.slices.get((namespace, service), [])
+                self.reply(200, {"kind": "EndpointSliceList", "items": found,
+                                 "apiVersion": "discovery.k8s.io/v1",
+                                 "metadata": {"resourceVersion": "7"}})
 
             def do_PATCH(self):
                 operations = json.loads(self.rfile.read(int(self.headers["content-length"])))
@@ -102,11 +121,14 @@ class APIServer:
 
             def reply(self, status, document):
                 known = self.path.endswith("/mutatingwebhookconfigurations/ratel")
+                known |= "/endpointslices?" in self.path
                 api.tokens.add(self.headers["authorization"])
                 if self.headers["authorization"] != "Bearer the-token":
                     status, document = 401, {"message": "Unauthorized"}
                 elif not known:
                     status, document = 404, {"message": "not found"}
+                elif api.trouble:
+                    status, document = api.trouble, {"message": "of the test's own making"}
                 body = json.dumps(document).encode()
                 self.send_response(status)
                 self.send_header("content-length", str(len(body)))

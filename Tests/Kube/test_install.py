@@ -13,10 +13,13 @@ BUNDLE = "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCk1JSUIKLS0tLS1FTkQgQ0VSVElGSUNBVE
 # What the values ask for.
 PATHS = [
     f"{IN_APPS}/deployments/llm-ratel", f"{IN_APPS}/deployments/llm-ratel-webhook",
+    f"{IN_APPS}/statefulsets/llm-ratel-router",
     f"{CORE}/services/llm-ratel", f"{CORE}/services/llm-ratel-webhook",
     f"{CORE}/serviceaccounts/llm-ratel", f"{CORE}/serviceaccounts/llm-ratel-webhook",
     f"{CORE}/configmaps/llm-ratel-policy", f"{CORE}/configmaps/llm-ratel-webhook",
-    f"{CORE}/configmaps/llm-ratel-dashboard",
+    f"{CORE}/configmaps/llm-ratel-dashboard", f"{CORE}/services/llm-ratel-router",
+    f"{CORE}/serviceaccounts/llm-ratel-router", f"{CORE}/configmaps/llm-ratel-router",
+    f"/apis/networking.k8s.io/v1/namespaces/{NAMESPACE}/networkpolicies/llm-ratel-router",
     f"/apis/networking.k8s.io/v1/namespaces/{NAMESPACE}/networkpolicies/llm-ratel",
     f"/apis/networking.k8s.io/v1/namespaces/{NAMESPACE}/networkpolicies/llm-ratel-webhook",
     f"/apis/rbac.authorization.k8s.io/v1/clusterroles/{CONFIGURATION}",
@@ -76,8 +79,11 @@ def test_installs_upgrades_and_goes(context):
 
 def pod_is_accepted(context):
     """No controller makes pods of Deployments here, so that the test does."""
-    for path in PATHS[:2]:
+    for path in PATHS[:3]:
         spec = context.cluster.get(path)["spec"]["template"]["spec"]
+        # The claim's volume, which the controller would have put in.
+        if path.endswith("-router"):
+            spec["volumes"].append({"name": "state", "emptyDir": {}})
         # Its admission wants the class's overhead; the class has none.
         status, made = context.cluster.make_pod(NAMESPACE, "one", spec)
         assert status == 201, made

@@ -8,9 +8,10 @@ Every refusal says which value, what was expected, what came, and what to do.
 {{- end -}}
 
 {{- define "ratel.checks" -}}
-{{- if not (or .Values.deployment.enabled .Values.webhook.enabled) -}}
-{{- include "ratel.refuse" (list "chart.nothing" "deployment.enabled, webhook.enabled"
-  "one of them, or both" "neither" "enable what you want to install") -}}
+{{- if not (or .Values.deployment.enabled .Values.webhook.enabled .Values.router.enabled) -}}
+{{- include "ratel.refuse" (list "chart.nothing"
+  "deployment.enabled, webhook.enabled, router.enabled" "one of them, or several" "none"
+  "enable what you want to install") -}}
 {{- end -}}
 {{- include "ratel.checks.image" . -}}
 {{- include "ratel.checks.attester" . -}}
@@ -21,6 +22,9 @@ Every refusal says which value, what was expected, what came, and what to do.
 {{- include "ratel.checks.backend" . -}}
 {{- include "ratel.checks.listening" . -}}
 {{- include "ratel.checks.scale" . -}}
+{{- end -}}
+{{- if .Values.router.enabled -}}
+{{- include "ratel.checks.router" . -}}
 {{- end -}}
 {{- include "ratel.checks.cluster" . -}}
 {{- end -}}
@@ -124,10 +128,14 @@ Every refusal says which value, what was expected, what came, and what to do.
 {{- include "ratel.refuse" (list "policy.twice" "policyFiles" "files beside policy.yaml"
   "policy.yaml itself" "give the policy as `policy`") -}}
 {{- end -}}
+{{- include "ratel.checks.simulated" (list . "policy" .Values.policy) -}}
+{{- end -}}
+
+{{- define "ratel.checks.simulated" -}}
 {{- $simulated := regexMatch "(?m)^[^#\n]*\\bsimulated['\"]?\\s*:\\s*['\"]?(true|yes|on)\\b"
-  .Values.policy -}}
-{{- if and $simulated (not .Values.allowSimulated) -}}
-{{- include "ratel.refuse" (list "policy.simulated" "policy"
+  (index . 2) -}}
+{{- if and $simulated (not (index . 0).Values.allowSimulated) -}}
+{{- include "ratel.refuse" (list "policy.simulated" (index . 1)
   "Evidence of a root of trust" "simulated: true, without allowSimulated: true"
   "take it out of the policy: it admits a peer that may run anything") -}}
 {{- end -}}
@@ -212,8 +220,11 @@ Every refusal says which value, what was expected, what came, and what to do.
   (list (and $native (or $deployed .Values.webhook.enabled)) "sidecar.native" "1.29.0"
     "set sidecar.native: false: an ordinary container starts beside the backend, not before it")
   (list (and $deployed .Values.autoscaling.enabled) "autoscaling.enabled" "1.23.0" "leave it out")
-  (list (and $deployed .Values.podDisruptionBudget.enabled) "podDisruptionBudget.enabled" "1.21.0"
+  (list (and (or $deployed .Values.router.enabled) .Values.podDisruptionBudget.enabled)
+    "podDisruptionBudget.enabled" "1.21.0"
     "set podDisruptionBudget.enabled: false")
+  (list (and .Values.router.enabled .Values.router.endpointSliceNamespaces)
+    "router.endpointSliceNamespaces" "1.21.0" "find providers by `address` or `dns`")
   (list .Values.webhook.enabled "webhook.enabled" "1.20.0" "leave it out") -}}
 {{- $came := .Capabilities.KubeVersion.Version -}}
 {{- range $wanted -}}

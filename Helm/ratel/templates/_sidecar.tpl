@@ -32,12 +32,8 @@ volumeMounts:
   {{- if .tlsSecret }}
   - {name: ratel-tls, mountPath: /etc/ratel/tls, readOnly: true}
   {{- end }}
-  {{- if $values.devices.configfsTSM }}
-  {{- /* Not below /sys, where containerd's AppArmor profile lets nobody write. */}}
-  - {name: ratel-tsm, mountPath: /run/tsm/report}
-  {{- end }}
-  {{- range $index, $path := $values.devices.hostPath }}
-  - {name: ratel-device-{{ $index }}, mountPath: {{ $path }}}
+  {{- with (include "ratel.devices.mounts" .root | trim) }}
+  {{- . | nindent 2 }}
   {{- end }}
   {{- with $values.ratel.extraVolumeMounts }}
   {{- toYaml . | nindent 2 }}
@@ -66,14 +62,8 @@ volumeMounts:
 - --drain-delay={{ $values.drain.delaySeconds }}s
 - --drain-end={{ $values.drain.endSeconds }}s
 {{- end }}
-{{- with $values.tcti }}
-- {{ printf "--tcti=%s" . | quote }}
-{{- end }}
-{{- with $values.pcrs }}
-- {{ printf "--pcrs=%s" . | quote }}
-{{- end }}
-{{- if $values.devices.configfsTSM }}
-- --tsm-reports=/run/tsm/report
+{{- with (include "ratel.devices.arguments" .root | trim) }}
+{{ . }}
 {{- end }}
 {{- if .tlsSecret }}
 - --tls-certificate=/etc/ratel/tls/tls.crt
@@ -85,11 +75,7 @@ volumeMounts:
 {{- end -}}
 
 {{- define "ratel.sidecar.env" -}}
-{{- if contains "nvidia" .root.Values.attester }}
-{{- /* NVIDIA's container runtime brings in its management library and every GPU's device. */}}
-- {name: NVIDIA_VISIBLE_DEVICES, value: all}
-- {name: NVIDIA_DRIVER_CAPABILITIES, value: utility}
-{{- end }}
+{{- include "ratel.devices.env" .root -}}
 {{- with .root.Values.ratel.extraEnv }}
 {{ toYaml . }}
 {{- end }}
@@ -114,12 +100,7 @@ livenessProbe:
 {{- end -}}
 
 {{- define "ratel.sidecar.resources" -}}
-{{- $resources := deepCopy .Values.ratel.resources -}}
-{{- with .Values.devices.resources -}}
-{{- $limits := merge (dict) . (default (dict) $resources.limits) -}}
-{{- $resources = set $resources "limits" $limits -}}
-{{- end -}}
-{{- include "ratel.resources" $resources -}}
+{{- include "ratel.devices.resources" (dict "root" . "resources" .Values.ratel.resources) -}}
 {{- end -}}
 
 {{- define "ratel.sidecar.securityContext" -}}
@@ -147,11 +128,6 @@ seccompProfile: {type: RuntimeDefault}
 {{- end -}}
 
 {{- define "ratel.sidecar.volumes" -}}
-{{- /*
-In a pod of Kata the runtime takes what lies under /sys and /dev from the guest, and the node's need
-not be of the kind that the guest's is.
-*/ -}}
-{{- $guest := .root.Values.runtimeClass.name -}}
 - name: ratel-policy
   configMap: {name: {{ .policyConfigMap | quote }}}
 # A platform's collateral is some 100 KiB; fetched again where it is lost.
@@ -161,12 +137,7 @@ not be of the kind that the guest's is.
 - name: ratel-tls
   secret: {secretName: {{ . }}}
 {{- end }}
-{{- if .root.Values.devices.configfsTSM }}
-- name: ratel-tsm
-  hostPath: {path: /sys/kernel/config/tsm/report{{ if not $guest }}, type: Directory{{ end }}}
-{{- end }}
-{{- range $index, $path := .root.Values.devices.hostPath }}
-- name: ratel-device-{{ $index }}
-  hostPath: {path: {{ $path }}{{ if not $guest }}, type: CharDevice{{ end }}}
+{{- with (include "ratel.devices.volumes" .root | trim) }}
+{{ . }}
 {{- end }}
 {{- end -}}

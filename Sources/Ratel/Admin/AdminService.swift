@@ -1,9 +1,9 @@
 public import HTTP
-internal import Loop
+public import Loop
 public import Streams
 
-/// What operators and Kubernetes ask: `/healthz`, `/readyz`, `/metrics`, and `/drain` where it is
-/// allowed.
+/// What operators and Kubernetes ask: `/healthz`, `/readyz`, `/metrics`, `/drain` where it is
+/// allowed, and the pages of the use itself.
 public final class AdminService: StreamService {
     public private(set) var budgets = Budgets()
     public let limits = HTTPLimits()
@@ -28,7 +28,7 @@ public final class AdminService: StreamService {
     }
 
     public func makeHandler(for connection: Downstream) -> any RequestHandler {
-        AdminHandler(status: status, drain: drain)
+        AdminHandler(status: status, drain: drain, on: connection.loop)
     }
 
     public func ended(_ connection: Downstream, _ error: LinkError?) {}
@@ -44,20 +44,27 @@ public protocol StatusSource: AnyObject, Sendable {
     var exposition: String { get }
     /// What `/status` shows a person; nil where there is nothing more to show.
     var report: String? { get }
+    /// A page of this use's own, which `loop` shows; nil where it has none at the path.
+    func page(_ head: RequestHead, on loop: EventLoop) -> AdminPage?
 }
 
 extension StatusSource {
     /// Nothing.
     public var report: String? { nil }
+    /// None.
+    public func page(_ head: RequestHead, on loop: EventLoop) -> AdminPage? { nil }
 }
 
 private final class AdminHandler: RequestHandler {
     private let status: any StatusSource
     private let drain: ((LocalReply) -> Void)?
+    private unowned let loop: EventLoop
+    private var asked: ((LocalReply) -> Void)?
 
-    init(status: any StatusSource, drain: ((LocalReply) -> Void)?) {
+    init(status: any StatusSource, drain: ((LocalReply) -> Void)?, on loop: EventLoop) {
         self.status = status
         self.drain = drain
+        self.loop = loop
     }
 
     func handle(_ head: RequestHead) -> Disposition {
@@ -80,10 +87,25 @@ private final class AdminHandler: RequestHandler {
                 status: 200, contentType: "text/plain; version=0.0.4; charset=utf-8",
                 body: Array(status.exposition.utf8))
         case "/drain" where drain != nil && head.method == "GET":
+            asked = drain
             return .collect(within: 0)
         case "/status" where status.report != nil:
             return text(200, status.report ?? "")
         default:
+            return page(head)
+        }
+    }
+
+    private func page(_ head: RequestHead) -> Disposition {
+        switch status.page(head, on: loop) {
+        case .ready(let document):
+            return .answer(
+                status: 200, contentType: document.contentType, body: document.body,
+                fields: document.fields)
+        case .asked(let ask):
+            asked = ask
+            return .collect(within: 0)
+        case nil:
             return .respond(
                 Failure(
                     status: 404, code: "admin.path", message: "there is nothing here",
@@ -91,7 +113,11 @@ private final class AdminHandler: RequestHandler {
         }
     }
 
-    func answer(_ body: [UInt8], with reply: LocalReply) { drain?(reply) }
+    func answer(_ body: [UInt8], with reply: LocalReply) {
+        let ask = asked
+        asked = nil
+        ask?(reply)
+    }
 
     func finished(_ summary: ExchangeSummary) {}
 

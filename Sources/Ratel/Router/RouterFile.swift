@@ -11,6 +11,8 @@ struct RouterFile: Sendable, Equatable {
         case address(Address)
         /// Each address of a name is a provider of its own.
         case dns(host: String, port: UInt16)
+        /// So is each endpoint of a service of Kubernetes that is ready.
+        case endpointSlices(EndpointSlices.Service)
     }
 
     /// A provider and what its Evidence must show.
@@ -96,6 +98,11 @@ struct RouterFile: Sendable, Equatable {
         }
     }
 
+    /// Whether any provider is found by its EndpointSlices.
+    var asksKubernetes: Bool {
+        providers.contains { if case .endpointSlices = $0.place { true } else { false } }
+    }
+
     private static func list<Entry>(
         _ node: PolicyNode?, atMost limit: Int, name: (Entry) -> String,
         _ read: (PolicyNode) throws(Refusal) -> Entry
@@ -122,24 +129,52 @@ struct RouterFile: Sendable, Equatable {
 extension RouterFile.Provider {
     fileprivate init(_ node: PolicyNode, _ files: NamedFiles) throws(Refusal) {
         let fields = try node.fields(
-            required: ["name", "policy"], optional: ["address", "dns"])
+            required: ["name", "policy"], optional: ["address", "dns", "endpoint_slices"])
         guard let name = fields["name"], let policy = fields["policy"] else {
             throw node.wrongType("a provider")
         }
         self.name = try name.name()
         self.policy = try files.resolve(policy)
-        switch (fields["address"], fields["dns"]) {
-        case (let address?, nil): place = .address(try address.address())
-        case (nil, let dns?):
+        switch (fields["address"], fields["dns"], fields["endpoint_slices"]) {
+        case (let address?, nil, nil): place = .address(try address.address())
+        case (nil, let dns?, nil):
             guard case .ip(let host, let port) = try dns.address() else {
                 throw dns.refusal(
                     node.code("value.refused"), expected: "NAME:PORT", got: "a path")
             }
             place = .dns(host: host, port: port)
+        case (nil, nil, let slices?):
+            place = .endpointSlices(try EndpointSlices.Service(slices))
         default:
             throw node.refusal(
-                node.code("key.missing"), expected: "one of address and dns",
-                got: "both, or none")
+                node.code("key.missing"), expected: "one of address, dns and endpoint_slices",
+                got: "several, or none")
+        }
+    }
+}
+
+extension EndpointSlices.Service {
+    fileprivate init(_ node: PolicyNode) throws(Refusal) {
+        let fields = try node.fields(required: ["namespace", "service", "port"])
+        func label(_ name: String) throws(Refusal) -> String {
+            guard let field = fields[name] else { throw node.wrongType("a service") }
+            let text = try field.text()
+            // Both go into a path, where other characters would mean something else.
+            guard KubernetesName.isLabel(text) else {
+                throw field.refusal(
+                    field.code("value.refused"),
+                    expected: "1 to 63 lower-case letters, digits and inner hyphens", got: text)
+            }
+            return text
+        }
+        namespace = try label("namespace")
+        name = try label("service")
+        let port = try label("port")
+        self.port = UInt16(port).map { .number($0) } ?? .name(port)
+        if port.utf8.allSatisfy({ (0x30...0x39).contains($0) }), UInt16(port) ?? 0 == 0 {
+            throw node.refusal(
+                node.code("value.refused"), expected: "a port from 1 to 65535, or its name",
+                got: port)
         }
     }
 }

@@ -149,7 +149,9 @@ final class RouterDesk {
         } fetch: { question in
             mailbox.post { bound.value.fetcher.ask(question) }
         }
-        directory = ProviderDirectory(on: loop) { [unowned self] in self.take($0) }
+        directory = ProviderDirectory(
+            on: loop, kubernetes: router.settings.kubernetes, logger: router.logger
+        ) { [unowned self] in self.take($0) }
         reload()
         recovery = Recovery(router, on: loop)
     }

@@ -18,6 +18,8 @@ public struct RouterSettings: Sendable {
     var state: String
     /// The URL of a ledger in PostgreSQL; nil for one in the folder.
     var ledger: String?
+    /// Who knows the endpoints of services; nil outside of a cluster.
+    var kubernetes: KubernetesAPI?
     /// Milliseconds of an export.
     var period: Int64
     /// Milliseconds between two challenges of a provider.
@@ -39,6 +41,7 @@ public struct RouterSettings: Sendable {
         if let ledger, !ledger.hasPrefix("postgresql://"), !ledger.hasPrefix("postgres://") {
             throw ConfigurationError("--ledger: expected postgresql://…")
         }
+        kubernetes = try KubernetesAPI(source)
         let export = try source["export-period"].map { text throws(ConfigurationError) in
             try SettingValue.duration(text, setting: "export-period")
         }

@@ -1,4 +1,5 @@
 internal import Bytes
+internal import HTTP
 internal import Keys
 internal import Loop
 internal import RATLS
@@ -49,6 +50,10 @@ final class RouterStatus: OperationStatus, Sendable {
             text += "provider \(provider.name) \(provider.address): \(standing)\n"
         }
         return text
+    }
+
+    func page(_ head: RequestHead, on loop: EventLoop) -> AdminPage? {
+        RouterPage(router, readiness).page(head, on: loop)
     }
 
     var exposition: String {

@@ -43,10 +43,8 @@ struct WebhookSettings {
         template = try source.required("template")
         dnsName = try WebhookSettings.name(source, "dns-name")
         configuration = try WebhookSettings.name(source, "configuration")
-        api = KubernetesAPI(
-            base: try WebhookSettings.server(source),
-            authorities: source["api-ca"] ?? KubernetesAPI.account + "/ca.crt",
-            token: source["api-token"] ?? KubernetesAPI.account + "/token")
+        guard let api = try KubernetesAPI(source) else { throw KubernetesAPI.missing }
+        self.api = api
         let life = try SettingValue.duration(
             source["certificate-life"] ?? "24h", setting: "certificate-life")
         // Below, no look at the configuration fits before a renewal; above, a stolen key is
@@ -81,25 +79,5 @@ struct WebhookSettings {
                 "--\(setting): expected lower-case letters, digits, `-` and `.`, got \(name)")
         }
         return name
-    }
-
-    /// The server that is told, or the one of the cluster that this runs in.
-    private static func server(
-        _ source: ConfigurationSource
-    ) throws(ConfigurationError) -> WebAddress {
-        var text = source["api"]
-        if text == nil, let host = System.environment("KUBERNETES_SERVICE_HOST"),
-            let port = System.environment("KUBERNETES_SERVICE_PORT")
-        {
-            text = "https://" + (host.contains(":") ? "[\(host)]" : host) + ":\(port)"
-        }
-        guard let text else {
-            throw ConfigurationError(
-                "--api is missing, and this is not a pod: KUBERNETES_SERVICE_HOST is not set")
-        }
-        guard let address = WebAddress(text), address.isSecure else {
-            throw ConfigurationError("--api: expected https://HOST[:PORT], got \(text)")
-        }
-        return address
     }
 }

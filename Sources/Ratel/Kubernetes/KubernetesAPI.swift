@@ -2,8 +2,8 @@ internal import HTTP
 internal import Keys
 internal import Loop
 
-/// The part of Kubernetes' API that the webhook needs: objects by path, over HTTPS, with the
-/// token of a service account. Blocks.
+/// The part of Kubernetes' API that the webhook and the router need: objects by path, over HTTPS,
+/// with the token of a service account. Blocks.
 struct KubernetesAPI: Sendable {
     /// Where a pod finds it ("Accessing the Kubernetes API from a Pod").
     static let account = "/var/run/secrets/kubernetes.io/serviceaccount"
@@ -20,6 +20,28 @@ struct KubernetesAPI: Sendable {
     let authorities: String
     /// The file with the token; read for each request, since it is replaced while it is valid.
     let token: String
+
+    /// The server that is told by `api`, `api-ca` and `api-token`, or the one of the cluster that
+    /// this runs in; nil where neither is there.
+    init?(_ source: ConfigurationSource) throws(ConfigurationError) {
+        var text = source["api"]
+        if text == nil, let host = System.environment("KUBERNETES_SERVICE_HOST"),
+            let port = System.environment("KUBERNETES_SERVICE_PORT")
+        {
+            text = "https://" + (host.contains(":") ? "[\(host)]" : host) + ":\(port)"
+        }
+        guard let text else { return nil }
+        guard let address = WebAddress(text), address.isSecure else {
+            throw ConfigurationError("--api: expected https://HOST[:PORT], got \(text)")
+        }
+        base = address
+        authorities = source["api-ca"] ?? KubernetesAPI.account + "/ca.crt"
+        token = source["api-token"] ?? KubernetesAPI.account + "/token"
+    }
+
+    /// What is told where there is none.
+    static let missing = ConfigurationError(
+        "--api is missing, and this is not a pod: KUBERNETES_SERVICE_HOST is not set")
 
     /// The object at `path`.
     func get(_ path: String) throws(Failure) -> JSONValue {
