@@ -163,6 +163,7 @@ format:
 vllm: deps release
 	RATEL_LAB=$(RATEL_LAB) python3 Tests/VLLM/setup.py
 	$(RATEL_LAB)/vllm/bin/python Tests/VLLM/run.py .build/release/ratel
+	$(RATEL_LAB)/vllm/bin/python Tests/VLLM/routed.py .build/release/ratel
 
 # Committed, so that a checkout of the same commit gives the same image: REVISION=`git stash create`
 # builds what is not committed yet.

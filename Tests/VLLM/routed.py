@@ -60,7 +60,8 @@ def market_provider():
 
 
 def counted(server):
-    return (server.metric("vllm:prompt_tokens_total"), server.metric("vllm:generation_tokens_total"))
+    return (server.metric("vllm:prompt_tokens_total"),
+            server.metric("vllm:generation_tokens_total"))
 
 
 def billed(market, headers):
