@@ -42,7 +42,7 @@ def main():
         provider = type("VLLMProvider", (market_provider(),), words)
         market.providers.append(provider(market, "vllm", streams=512))
         market.route()
-        for check in (streams, whole, other_apis, leaving, queue, books):
+        for check in CHECKS:
             try:
                 check(market, server)
                 passed.append(check.__name__)
@@ -120,7 +120,9 @@ def leaving(market, server):
             f"content-length: {len(body)}\r\n\r\n").encode() + body)
         data = b""
         while data.count(b"data: ") < 20:
-            data += caller.recv(65536)
+            piece = caller.recv(65536)
+            assert piece, data[-2000:]
+            data += piece
     wait_until(lambda: server.metric("vllm:num_requests_running") == 0, 20, "vLLM's end")
     name = [line.split(b": ")[1].strip() for line in data.split(b"\r\n")
             if line.lower().startswith(b"x-generation-id")][0].decode()
@@ -156,6 +158,8 @@ def books(market, server):
     status, report = market.books(seconds=120)
     assert (status, report["findings"]) == (0, []), report
 
+
+CHECKS = (streams, whole, other_apis, leaving, queue, books)
 
 if __name__ == "__main__":
     main()

@@ -19,7 +19,8 @@ struct MappedError {
         // Engines say this in words alone.
         let words = message.lowercased()
         if status == 400,
-            words.contains("maximum context length") || words.contains("context size")
+            words.contains("maximum context length") || words.contains("max_model_len")
+                || words.contains("context size")
                 || words.contains("exceeds the available context")
                 || words.contains("maximum model length")
         {
