@@ -117,6 +117,7 @@ def leaving(market, server):
     with socket.create_connection(("127.0.0.1", market.port)) as caller:
         caller.sendall((
             "POST /v1/chat/completions HTTP/1.1\r\nhost: h\r\nauthorization: Bearer sk-alice\r\n"
+            "content-type: application/json\r\n"
             f"content-length: {len(body)}\r\n\r\n").encode() + body)
         data = b""
         while data.count(b"data: ") < 20:
