@@ -156,6 +156,12 @@ public struct ReceiptAudit {
                 "audit.service.receipt", "service.receipt_id", receipt.id, facts.receipt,
                 "the facts are of another request")
         }
+        let router = Digest.sha256(subject.statement.key)
+        guard facts.router == router else {
+            throw refusal(
+                "audit.service.router", "service.router", Hex.encode(router),
+                Hex.encode(facts.router), "the facts are of another router's request")
+        }
         guard facts.offer == receipt.offer, receipt.attempts.last?.outcome == .served,
             receipt.attempts.last?.offer == facts.offer
         else {

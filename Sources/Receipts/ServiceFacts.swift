@@ -16,8 +16,10 @@ public enum ServiceEnd: String, Sendable, CaseIterable {
 public struct ServiceFacts: Sendable, Equatable {
     /// The request's, chosen by the router and told to the provider.
     public var receipt: String
-    /// Rises by one with each request of this provider since its key was made, from 1 on: a gap is
-    /// a request whose facts are kept back.
+    /// SHA-256 of the key of the router that asked; zeros for a caller that is none.
+    public var router: [UInt8]
+    /// Rises by one with each request of this router to this provider since its key was made, from
+    /// 1 on: a gap is a request whose facts are kept back.
     public var sequence: Int64
     /// The digest of the statement before; zeros for the first.
     public var previous: [UInt8]
@@ -41,11 +43,13 @@ public struct ServiceFacts: Sendable, Equatable {
 
     /// Describes one; `SignedStatement` signs its `json`.
     public init(
-        receipt: String, sequence: Int64, previous: [UInt8], offer: [UInt8], model: String,
+        receipt: String, router: [UInt8], sequence: Int64, previous: [UInt8], offer: [UInt8],
+        model: String,
         weights: [UInt8], request: [UInt8], response: [UInt8], chainHead: [UInt8], events: Int64,
         usage: Usage, end: ServiceEnd, started: Int64, first: Int64, ended: Int64
     ) {
         self.receipt = receipt
+        self.router = router
         self.sequence = sequence
         self.previous = previous
         self.offer = offer
@@ -65,7 +69,8 @@ public struct ServiceFacts: Sendable, Equatable {
     /// What is signed.
     public var json: JSONValue {
         .members([
-            ("receipt_id", .string(receipt)), ("seq", .integer(sequence)),
+            ("receipt_id", .string(receipt)), ("router", .string(Hex.encode(router))),
+            ("seq", .integer(sequence)),
             ("prev", .string(Hex.encode(previous))), ("offer_hash", .string(Hex.encode(offer))),
             ("model", .string(model)), ("weights_digest", .string(Hex.encode(weights))),
             ("request_hash", .string(Hex.encode(request))),
@@ -84,12 +89,12 @@ extension ServiceFacts {
         let fields = try StatementFields(
             statement.kind == .service ? statement.body : nil, at: "service",
             [
-                "receipt_id", "seq", "prev", "offer_hash", "model", "weights_digest",
+                "receipt_id", "router", "seq", "prev", "offer_hash", "model", "weights_digest",
                 "request_hash", "response_hash", "stream_chain_head", "events", "usage", "end",
                 "started_ms", "first_ms", "ended_ms",
             ])
         self.init(
-            receipt: try fields.text("receipt_id"),
+            receipt: try fields.text("receipt_id"), router: try fields.digest("router"),
             sequence: try fields.number("seq", 1...Int64(CanonicalJSON.maxNumber)),
             previous: try fields.digest("prev"), offer: try fields.digest("offer_hash"),
             model: try fields.text("model"), weights: try fields.digest("weights_digest"),

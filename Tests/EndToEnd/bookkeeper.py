@@ -139,7 +139,8 @@ class Bookkeeper:
         sequence, previous = self.service[number]
         usage = dict(zip(("in", "cached", "out"), tokens), reasoning=0)
         facts = {
-            "receipt_id": receipt, "seq": sequence + 1, "prev": previous, "offer_hash": chosen,
+            "receipt_id": receipt, "router": sha256(spki(self.router)), "seq": sequence + 1,
+            "prev": previous, "offer_hash": chosen,
             "model": "m", "weights_digest": sha256(b"w"), "request_hash": sha256(b"q"),
             "response_hash": sha256(b"a"), "stream_chain_head": sha256(b"c"), "events": 77,
             "usage": usage, "end": end, "started_ms": time, "first_ms": time, "ended_ms": time}

@@ -116,7 +116,8 @@ def test_what_is_not_offered_is_not_served(context):
         assert code("POST", "/v1/chat/completions", twice) == (400, "request.body.ambiguous")
         spelled = b'{"mod\\u0065l":"other","model":"tiny","messages":[]}'
         assert code("POST", "/v1/chat/completions", spelled) == (400, "request.body.ambiguous")
-        routed = ("X-Ratel-Receipt-Id: gen-0123456789abcdef", f"X-Ratel-Offer: {'00' * 32}")
+        routed = ("X-Ratel-Receipt-Id: gen-0123456789abcdef", f"X-Ratel-Offer: {'00' * 32}",
+                  f"X-Ratel-Router: {'01' * 32}")
         assert code("POST", "/v1/chat/completions", chat(), *routed) == (412, "offer.gone")
         assert code("POST", "/v1/chat/completions", chat(), routed[0]) \
             == (400, "request.routing.malformed")
@@ -131,11 +132,20 @@ def test_a_receipt_is_served_once(context):
         signed = b"ratel/offer/1\0" + json.dumps(
             offers[0]["body"], sort_keys=True, separators=(",", ":")).encode()
         routed = ("X-Ratel-Receipt-Id: gen-0123456789abcdef",
-                  f"X-Ratel-Offer: {hashlib.sha256(signed).hexdigest()}")
+                  f"X-Ratel-Offer: {hashlib.sha256(signed).hexdigest()}",
+                  f"X-Ratel-Router: {'01' * 32}")
         assert ask(port, "POST", "/v1/chat/completions", chat(), *routed).status == 200
         again = ask(port, "POST", "/v1/chat/completions", chat(), *routed)
         assert (again.status, json.loads(again.body)["error"]["code"]) == (409, "receipt.twice")
         assert len(engine.requests) == 1
+        # Each router has numbers of its own.
+        for number, (router, wanted) in enumerate((("01", 2), ("02", 1), ("02", 2), ("01", 3))):
+            name = f"gen-0123456789abcde-{number}"
+            reply = ask(port, "POST", "/v1/chat/completions", chat(), f"X-Ratel-Receipt-Id: {name}",
+                        routed[1], f"X-Ratel-Router: {router * 32}")
+            facts = json.loads(
+                ask(port, "GET", f"/.well-known/ratel/receipts/{name}").body)["body"]
+            assert (reply.status, facts["seq"], facts["router"]) == (200, wanted, router * 32)
 
 
 def test_the_engine_sees_no_salt_of_a_caller(context):

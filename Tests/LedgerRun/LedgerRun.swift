@@ -39,8 +39,8 @@ enum LedgerRun {
             try Ledger(at: place, key: key, period: period)
         }
         let provider = try Provider(
-            key: try readKey("\(folder)/provider.key"), log: "\(folder)/provider.jsonl",
-            now: System.now)
+            key: try readKey("\(folder)/provider.key"), router: Digest.sha256(key.spki),
+            log: "\(folder)/provider.jsonl", now: System.now)
         try patiently {
             let ledger = try open()
             for offer in provider.offers { try ledger.keep(offer) }

@@ -22,11 +22,14 @@ final class Provider: Sendable {
 
     let offers: [SignedStatement]
     private let key: PrivateKey
+    /// SHA-256 of the key of the one router that asks.
+    private let router: [UInt8]
     private let descriptor: Int32
     private let state: Locked<State>
 
-    init(key: PrivateKey, log: String, now: Int64) throws {
+    init(key: PrivateKey, router: [UInt8], log: String, now: Int64) throws {
         self.key = key
+        self.router = router
         offers = try Provider.prices.enumerated().map { index, price in
             let offer = Offer(
                 id: "o-\(index)", sequence: now, keyset: Digest.sha256(key.spki),
@@ -80,7 +83,8 @@ final class Provider: Sendable {
         try state.withLock { state in
             let now = System.now * 1_000
             let facts = ServiceFacts(
-                receipt: id, sequence: state.sequence + 1, previous: state.last, offer: offer,
+                receipt: id, router: router, sequence: state.sequence + 1, previous: state.last,
+                offer: offer,
                 model: "m", weights: Digest.sha256([2]), request: Digest.sha256([3]),
                 response: Digest.sha256([4]), chainHead: Digest.sha256([5]), events: 3,
                 usage: usage, end: end, started: now, first: now, ended: now)

@@ -68,7 +68,8 @@ final class Book {
     func service(_ id: String, end: ServiceEnd = .complete) throws -> SignedStatement {
         served += 1
         let facts = ServiceFacts(
-            receipt: id, sequence: served, previous: last, offer: offer.digest, model: "m",
+            receipt: id, router: Digest.sha256(key.spki), sequence: served, previous: last,
+            offer: offer.digest, model: "m",
             weights: Digest.sha256([2]), request: Digest.sha256([3]), response: Digest.sha256([4]),
             chainHead: Digest.sha256([5]), events: 3,
             usage: Usage(input: 10, cached: 0, output: 5, reasoning: 0), end: end,

@@ -32,7 +32,8 @@ struct SampledLedger {
         let last = services[provider.name]
         let zeros = [UInt8](repeating: 0, count: 32)
         let facts = ServiceFacts(
-            receipt: request.id, sequence: (last?.sequence ?? 0) + 1,
+            receipt: request.id, router: Digest.sha256(router.spki),
+            sequence: (last?.sequence ?? 0) + 1,
             previous: last?.digest ?? zeros, offer: provider.signed.digest, model: "m",
             weights: provider.offer.model.weights, request: Digest.sha256(Array(request.id.utf8)),
             response: zeros, chainHead: zeros, events: request.usage.output, usage: usage, end: end,

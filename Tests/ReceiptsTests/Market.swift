@@ -71,7 +71,8 @@ struct Market {
         let index = offers.firstIndex { $0.digest == drawn.offer }!
         let last = services[index]
         var facts = ServiceFacts(
-            receipt: id, sequence: (try last.map { try ServiceFacts($0).sequence } ?? 0) + 1,
+            receipt: id, router: Digest.sha256(router.spki),
+            sequence: (try last.map { try ServiceFacts($0).sequence } ?? 0) + 1,
             previous: last?.digest ?? Array(repeating: 0, count: 32), offer: drawn.offer,
             model: "m", weights: Digest.sha256([4]), request: Digest.sha256([5]),
             response: Digest.sha256([6]), chainHead: Digest.sha256([7]), events: 10,

@@ -97,7 +97,7 @@ final class MeteredHandler: RequestHandler {
         let (changed, asked) = edit(request, path, isRouted: routed.isRouted)
         let tap = ServiceTap(
             standing, of: metering.book, path: path, asked: asked, request: Digest.sha256(body),
-            receipt: routed.receipt, isRouted: routed.isRouted
+            receipt: routed.receipt, router: routed.router
         ) { [metering] in metering.giveBack(standing) }
         let pool = service.pool
         var forwarded = caller.forward(head, to: pool.target.address)
@@ -153,15 +153,18 @@ private struct RoutedBy {
     let receipt: String
     /// The offer that it was priced by.
     let offer: [UInt8]?
-    let isRouted: Bool
+    /// SHA-256 of the router's key; nil for a caller that is none.
+    let router: [UInt8]?
+    var isRouted: Bool { router != nil }
 
     init(_ head: RequestHead) throws(Failure) {
         let receipts = head.fields.values(named: "x-ratel-receipt-id")
         let offers = head.fields.values(named: "x-ratel-offer")
+        let routers = head.fields.values(named: "x-ratel-router")
         guard let id = receipts.first else {
             receipt = "svc-" + Hex.encode(SecureRandom.bytes(16))
             offer = nil
-            isRouted = false
+            router = nil
             return
         }
         let isName = id.utf8.allSatisfy {
@@ -169,10 +172,11 @@ private struct RoutedBy {
                 || (0x61...0x7A).contains($0) || $0 == 0x2D || $0 == 0x5F
         }
         guard receipts.count == 1, isName, (16...64).contains(id.utf8.count), offers.count == 1,
-            let digest = Hex.decode(offers[0]), digest.count == 32
+            let digest = Hex.decode(offers[0]), digest.count == 32, routers.count == 1,
+            let asking = Hex.decode(routers[0]), asking.count == 32
         else { throw .malformedRouting }
         receipt = id
         offer = digest
-        isRouted = true
+        router = asking
     }
 }

@@ -34,9 +34,9 @@ extension Failure {
     static let malformedRouting = Failure(
         status: 400, code: "request.routing.malformed",
         message: "what a router says of this request cannot be read", stage: "request",
-        field: "X-Ratel-Receipt-Id, X-Ratel-Offer",
-        expected: "one name of 16 to 64 letters and digits, one SHA-256 in hexadecimal",
-        got: "something else", remedy: "leave both out, or send both")
+        field: "X-Ratel-Receipt-Id, X-Ratel-Offer, X-Ratel-Router",
+        expected: "one name of 16 to 64 letters and digits, two SHA-256 in hexadecimal",
+        got: "something else", remedy: "leave all out, or send all")
 
     static let noReceipt = Failure(
         status: 404, code: "receipt.unknown", message: "there are no facts of this receipt",

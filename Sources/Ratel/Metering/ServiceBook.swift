@@ -13,10 +13,15 @@ final class ServiceBook: Sendable {
         let model: OffersFile.Model
     }
 
-    private struct State {
-        var models: [OffersFile.Model]
+    private struct Chain {
         var sequence: Int64 = 0
         var previous = [UInt8](repeating: 0, count: 32)
+    }
+
+    private struct State {
+        var models: [OffersFile.Model]
+        /// By router: each holds its own requests against each other, and knows of no others.
+        var chains: [[UInt8]: Chain] = [:]
         /// Of each model, the newest version last; the one before is good for requests that were
         /// priced by it.
         var standing: [String: [Standing]] = [:]
@@ -38,6 +43,10 @@ final class ServiceBook: Sendable {
 
     /// Facts that are kept: an hour of a thousand requests a minute, some 2 KiB each.
     private static let maxKept = 65_536
+    /// Routers that are numbered for, some 100 bytes each: those beyond are served as no router.
+    private static let maxRouters = 4_096
+    /// Callers that are no routers.
+    private static let none = [UInt8](repeating: 0, count: 32)
     /// How long an offer that was replaced is still good for what was priced by it, in seconds: a
     /// router looks each few seconds.
     private static let overlap: Int64 = 60
@@ -136,17 +145,21 @@ final class ServiceBook: Sendable {
         state.withLock { _ = $0.open.remove(receipt) }
     }
 
-    /// Signs the facts of a request that was served, with the next number.
+    /// Signs the facts of a request that was served, with its router's next number.
     func sign(_ facts: ServiceFacts) -> SignedStatement? {
         state.withLock { state in
             state.open.remove(facts.receipt)
             var facts = facts
-            facts.sequence = state.sequence + 1
-            facts.previous = state.previous
+            if state.chains[facts.router] == nil, state.chains.count >= ServiceBook.maxRouters {
+                facts.router = ServiceBook.none
+            }
+            let chain = state.chains[facts.router] ?? Chain()
+            facts.sequence = chain.sequence + 1
+            facts.previous = chain.previous
             guard let statement = try? SignedStatement(.service, facts.json, signedBy: key)
             else { return nil }
-            state.sequence += 1
-            state.previous = statement.digest
+            state.chains[facts.router] = Chain(
+                sequence: facts.sequence, previous: statement.digest)
             keep(statement, of: facts.receipt, &state)
             return statement
         }

@@ -24,6 +24,8 @@ final class ServiceTap: EventTap {
     private let chain: RunningChain
     private let request: [UInt8]
     private let receipt: String
+    /// SHA-256 of the router's key; zeros where none asks.
+    private let router: [UInt8]
     private let isRouted: Bool
     private let started: Int64
     private let didEnd: () -> Void
@@ -44,7 +46,7 @@ final class ServiceTap: EventTap {
     /// `request` is the SHA-256 of the body as it came; `didEnd` is called once.
     init(
         _ standing: ServiceBook.Standing, of book: ServiceBook, path: InferencePath, asked: Asked,
-        request: [UInt8], receipt: String, isRouted: Bool, didEnd: @escaping () -> Void
+        request: [UInt8], receipt: String, router: [UInt8]?, didEnd: @escaping () -> Void
     ) {
         self.book = book
         self.standing = standing
@@ -52,7 +54,8 @@ final class ServiceTap: EventTap {
         self.asked = asked
         self.request = request
         self.receipt = receipt
-        self.isRouted = isRouted
+        self.router = router ?? [UInt8](repeating: 0, count: 32)
+        isRouted = router != nil
         self.didEnd = didEnd
         chain = RunningChain(request: request)
         started = System.nowMilliseconds
@@ -161,7 +164,8 @@ final class ServiceTap: EventTap {
         isSigned = true
         return book.sign(
             ServiceFacts(
-                receipt: receipt, sequence: 0, previous: [], offer: standing.statement.digest,
+                receipt: receipt, router: router, sequence: 0, previous: [],
+                offer: standing.statement.digest,
                 model: standing.offer.model.id, weights: standing.offer.model.weights,
                 request: request, response: chain.response(), chainHead: chain.head,
                 events: Int64(chain.count), usage: counts.usage, end: end, started: started,

@@ -108,7 +108,10 @@ final class Canary {
         body = Array(JSONValue.members(members).serialised().utf8)
         link.ask(
             "POST", path.rawValue, body: body,
-            fields: [("x-ratel-receipt-id", id), ("x-ratel-offer", Hex.encode(statement.digest))],
+            fields: [
+                ("x-ratel-receipt-id", id), ("x-ratel-offer", Hex.encode(statement.digest)),
+                ("x-ratel-router", Hex.encode(router.book.keyDigest)),
+            ],
             within: Canary.budget
         ) { [self] outcome in
             switch outcome {
@@ -182,7 +185,8 @@ final class Canary {
         do throws(Refusal) {
             let service = try SignedStatement(.service, reading: JSONParser.parse(found.body))
             let facts = try ServiceFacts(service)
-            guard facts.request == Digest.sha256(body), facts.response == Digest.sha256(answer.body)
+            guard facts.request == Digest.sha256(body), facts.router == router.book.keyDigest,
+                facts.response == Digest.sha256(answer.body)
             else {
                 return end("facts", "the hashes of what was asked and answered", "others")
             }

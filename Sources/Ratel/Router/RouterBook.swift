@@ -26,6 +26,8 @@ final class RouterBook: Sendable {
     }
 
     let key: PrivateKey
+    /// SHA-256 of its SubjectPublicKeyInfo: what providers' facts name the router by.
+    let keyDigest: [UInt8]
     let desk: LedgerDesk
     let period: Int64
     private let secret: [UInt8]
@@ -50,6 +52,7 @@ final class RouterBook: Sendable {
             throw ConfigurationError("--state \(folder): \(error)")
         }
         self.key = key
+        keyDigest = Digest.sha256(key.spki)
         self.period = period
         // Callers' accounts stay what they are for as long as the key does.
         secret = RouterBook.derive("ratel/accounts/1", key)

@@ -72,6 +72,7 @@ final class RouterTap: EventTap {
             head.fields.set("Host", chosen.provider.address.description)
             head.fields.set("X-Ratel-Receipt-Id", request.id)
             head.fields.set("X-Ratel-Offer", Hex.encode(digest))
+            head.fields.set("X-Ratel-Router", Hex.encode(site.book.keyDigest))
             return AnswerTap.Upstreaming(head, to: pool)
         }
         return nil
@@ -282,6 +283,7 @@ final class RouterTap: EventTap {
     private func take(_ statement: SignedStatement?) {
         guard let statement, let chosen, let facts = try? ServiceFacts(statement),
             statement.key == chosen.statement.key, facts.receipt == request.id,
+            facts.router == site.book.keyDigest,
             facts.offer == chosen.statement.digest, facts.request == Digest.sha256(request.body),
             facts.chainHead == chain.head, facts.events == Int64(chain.count)
         else { return }
