@@ -110,7 +110,8 @@ enum PageStyle {
             clip-path: inset(50%); }
           table, tbody, tr, td { display: block; }
           tr { padding: 0.7rem 1rem 0.8rem; border-top: 1px solid var(--line); }
-          td, td.number, td:first-child, td:last-child { display: grid; grid-template-columns: 6.5rem 1fr; gap: 0 0.75rem;
+          td, td.number, td:first-child, td:last-child {
+            display: grid; grid-template-columns: 6.5rem 1fr; gap: 0 0.75rem;
             padding: 0.16rem 0; border: 0; text-align: left; white-space: normal; }
           td::before { content: attr(data-name); color: var(--quiet); font-size: 0.8125rem;
             padding-top: 0.08rem; }
