@@ -69,6 +69,30 @@ def test_the_pages_files_allow_nothing_but_themselves(context):
         assert get(market, "/ui/state", "POST")[0] == 405
 
 
+def test_no_name_of_others_leads_to_the_page(context):
+    """Names can be made to lead to an operator's loopback by whoever owns them."""
+    with Market(context.ratel) as market:
+        market.provider("only")
+        market.route()
+
+        def status(path, host):
+            connection = http.client.HTTPConnection("127.0.0.1", market.admin_port, timeout=10)
+            connection.putrequest("GET", path, skip_host=True)
+            connection.putheader("host", host)
+            connection.endheaders()
+            answer = connection.getresponse()
+            body = answer.read()
+            return answer.status if answer.status == 200 else json.loads(body)["error"]["code"]
+
+        for path in ("/ui", "/ui/page.js", "/ui/state", "/ui/receipts?id=gen-"):
+            for host in ("evil.example", "127.0.0.1.evil.example:9090", "router"):
+                assert status(path, host) == "ui.host", (path, host)
+            for host in ("localhost:9090", "LOCALHOST", "127.0.0.1", "10.1.2.3:9901", "[::1]:9"):
+                assert status(path, host) == 200, (path, host)
+        assert status("/ui/other", "127.0.0.1") == "admin.path"
+        assert status("/metrics", "prometheus.example") == 200
+
+
 def test_the_state_is_what_is_so(context):
     with Market(context.ratel) as market:
         market.file("refusing.yaml", "version: 1\npeers: [{name: simulated, simulated: true, "

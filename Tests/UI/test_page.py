@@ -177,7 +177,8 @@ def test_receipts_are_found_by_how_their_ids_begin(scene):
 
 
 def test_screenshots(scene):
-    for name, look in (("light", {}), ("dark", {"dark": True}),
+    for name, look in (("light", {}), ("dark", {"dark": True}), ("narrow", {"width": 1290}),
+                       ("tablet", {"width": 820}),
                        ("phone", {"width": 390, "height": 844}),
                        ("phone-dark", {"width": 390, "height": 844, "dark": True})):
         with scene.page(**look) as page:
@@ -187,6 +188,10 @@ def test_screenshots(scene):
             # Nothing sticks out at the side.
             width = page.evaluate("document.documentElement.scrollWidth")
             assert width <= page.width, (name, width)
+            for table in ("#providers", "#decisions"):
+                wide = page.evaluate(f"[document.querySelector('{table}').scrollWidth, "
+                                     f"document.querySelector('{table}').parentNode.clientWidth]")
+                assert wide[0] <= wide[1], (name, table, wide)
             page.screenshot(ARTEFACTS / f"{name}.png")
             ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
             assert (ground == "rgb(18, 22, 21)") == ("dark" in name), (name, ground)

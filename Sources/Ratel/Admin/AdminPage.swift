@@ -7,6 +7,8 @@ public enum AdminPage {
     case ready(AdminDocument)
     /// It is answered in its time, on the loop of the listener.
     case asked((LocalReply) -> Void)
+    /// Not to whoever asks so.
+    case refused(Failure)
 }
 
 /// One document of the admin listener.

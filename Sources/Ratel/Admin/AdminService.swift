@@ -105,6 +105,8 @@ private final class AdminHandler: RequestHandler {
         case .asked(let ask):
             asked = ask
             return .collect(within: 0)
+        case .refused(let failure):
+            return .respond(failure)
         case nil:
             return .respond(
                 Failure(

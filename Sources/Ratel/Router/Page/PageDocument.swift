@@ -29,7 +29,7 @@ enum PageDocument {
         <th scope="col">Provider</th><th scope="col">Evidence</th><th scope="col">Model</th>
         <th scope="col" class="number">Price <small>$ per 1M tokens, in · out</small></th>
         <th scope="col" class="number">Speed <small>first token · each next</small></th>
-        <th scope="col">Load <small>streams, tokens in a minute</small></th>
+        <th scope="col">Load <small>streams · tokens a minute</small></th>
         <th scope="col" class="number">Success</th>
         </tr></thead>
         <tbody></tbody>

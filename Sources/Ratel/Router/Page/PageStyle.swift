@@ -33,7 +33,7 @@ enum PageStyle {
         small { font-size: 0.8125rem; font-weight: 400; color: var(--quiet); }
         th small { display: block; white-space: nowrap; }
         section { margin-top: 1.25rem; background: var(--sheet); border: 1px solid var(--line);
-          border-radius: 0.6rem; overflow: hidden; }
+          border-radius: 0.6rem; overflow: auto hidden; }
         #away { margin: 0 0 1rem; padding: 0.75rem 1rem; border-radius: 0.6rem; font-weight: 600;
           background: var(--bad-ground); color: var(--bad); border: 1px solid var(--bad); }
         .notice { padding: 0.75rem 1rem; background: var(--warn-ground); color: var(--warn);
@@ -46,8 +46,10 @@ enum PageStyle {
         #totals dt { color: var(--quiet); font-size: 0.8125rem; }
         #totals dd { margin: 0; font-size: 1.25rem; }
         table { width: 100%; border-collapse: collapse; }
-        th, td { padding: 0.55rem 1rem; text-align: left; vertical-align: top;
+        th, td { padding: 0.55rem 0.6rem; text-align: left; vertical-align: top;
           border-top: 1px solid var(--line); }
+        th:first-child, td:first-child { padding-left: 1rem; }
+        th:last-child, td:last-child { padding-right: 1rem; }
         thead th { padding-top: 0.35rem; padding-bottom: 0.5rem; vertical-align: bottom;
           font-size: 0.8125rem; font-weight: 600; white-space: nowrap; }
         .number { text-align: right; }
@@ -56,7 +58,7 @@ enum PageStyle {
           overflow-wrap: anywhere; }
         .name { font-weight: 600; overflow-wrap: anywhere; }
         td.model { overflow-wrap: anywhere; }
-        td.first { min-width: 11rem; }
+        td.first { min-width: 9.5rem; }
         td.model { min-width: 10rem; }
         td.when, button.id { white-space: nowrap; }
         .pill { display: inline-block; margin: 0; padding: 0.1rem 0.55rem; border-radius: 1rem;
@@ -69,9 +71,9 @@ enum PageStyle {
         .why { margin: 0.3rem 0 0; max-width: 30rem; font-size: 0.8125rem;
           overflow-wrap: anywhere; }
         .why code { display: block; font-weight: 600; color: var(--bad); }
-        td .why, td .under { min-width: 15rem; }
+        td .why, td .under { min-width: 12rem; }
         td.first .under, td.model .under, td.number .under, .bar + .under { min-width: 0; }
-        .bar { display: block; height: 0.4rem; margin: 0.3rem 0 0.2rem; min-width: 7rem;
+        .bar { display: block; height: 0.4rem; margin: 0.3rem 0 0.2rem; min-width: 6rem;
           border-radius: 0.2rem; background: var(--line); overflow: hidden; }
         .bar i { display: block; height: 100%; width: 0; background: var(--accent); }
         .bar.full i { background: var(--bad); }
@@ -102,13 +104,14 @@ enum PageStyle {
           border-top: 1px solid var(--line); }
         footer { margin-top: 1.25rem; font-size: 0.8125rem; color: var(--quiet); }
 
-        @media (max-width: 58rem) {
+        @media (max-width: 80rem) {
           body { padding: 0 0.75rem 2rem; }
           thead { position: absolute; width: 1px; height: 1px; overflow: hidden;
             clip-path: inset(50%); }
           table, tbody, tr, td { display: block; }
           tr { padding: 0.7rem 1rem 0.8rem; border-top: 1px solid var(--line); }
-          td, td.number { display: grid; grid-template-columns: 6.5rem 1fr; gap: 0 0.75rem;
+          td, td.number, td:first-child, td:last-child {
+            display: grid; grid-template-columns: 6.5rem 1fr; gap: 0 0.75rem;
             padding: 0.16rem 0; border: 0; text-align: left; white-space: normal; }
           td::before { content: attr(data-name); color: var(--quiet); font-size: 0.8125rem;
             padding-top: 0.08rem; }
@@ -117,11 +120,15 @@ enum PageStyle {
           button.id { white-space: normal; overflow-wrap: anywhere; }
           label { flex-basis: 100%; }
           #decisions tbody tr:nth-child(n + 21) { display: none; }
-          td.first { display: block; padding-bottom: 0.3rem; font-size: 1rem; }
+          td.first:first-child { display: block; padding-bottom: 0.3rem; font-size: 1rem; }
           td.first::before { content: none; }
           #clock { margin-left: 0; width: 100%; }
           #totals { grid-template-columns: repeat(2, 1fr); }
           #totals div:last-child:nth-child(odd) { grid-column: span 2; }
+        }
+        @media (min-width: 40rem) and (max-width: 80rem) {
+          tbody { display: grid; grid-template-columns: 1fr 1fr; }
+          #totals { grid-template-columns: repeat(4, 1fr); }
         }
 
         """#

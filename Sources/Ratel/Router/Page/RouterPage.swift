@@ -24,6 +24,8 @@ struct RouterPage {
 
     /// Nil where the path is none of these.
     func page(_ head: RequestHead, on loop: EventLoop) -> AdminPage? {
+        guard head.path == "/ui" || head.path.hasPrefix("/ui/") else { return nil }
+        guard RouterPage.isAddress(head.host) else { return .refused(.hostRefused) }
         switch head.path {
         case "/ui":
             // Files of this listener alone, and nothing that stands in the page itself.
@@ -43,6 +45,15 @@ struct RouterPage {
             return .asked { reply in find(head.query("id") ?? "", on: loop, reply) }
         default: return nil
         }
+    }
+
+    /// Whether a browser came by an address, and not by a name: whoever owns a name can have it
+    /// lead here, and read what there is from a page of theirs.
+    private static func isAddress(_ host: String?) -> Bool {
+        guard let host = host?.lowercased(), let url = WebAddress("http://\(host)/") else {
+            return false
+        }
+        return url.host == "localhost" || url.address.isNumeric
     }
 
     private func find(_ prefix: String, on loop: EventLoop, _ reply: LocalReply) {
@@ -80,6 +91,11 @@ struct RouterPage {
 }
 
 extension Failure {
+    fileprivate static let hostRefused = Failure(
+        status: 421, code: "ui.host", message: "the page is asked for by another name",
+        stage: "request", field: "Host", expected: "an IP address, or localhost",
+        got: "something else", remedy: "forward the port: `ssh -L` or `kubectl port-forward`")
+
     fileprivate static let idRefused = Failure(
         status: 400, code: "ui.receipts.id", message: "that is no beginning of an id",
         stage: "request", field: "id", expected: "1 to 64 letters, digits and -",
