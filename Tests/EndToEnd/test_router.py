@@ -281,6 +281,16 @@ def test_the_listings(context):
         assert market.get("/v1/attestation/report?nonce=zz")[0] == 400
 
 
+def test_a_provider_that_cannot_be_used_costs_the_others_nothing(context):
+    with Market(context.ratel) as market:
+        market.provider("lost").policy = "missing.yaml"
+        market.provider("good")
+        market.route(admitted=1)
+        status, headers, _ = market.chat()
+        assert (status, headers["x-ratel-provider"]) == (200, "good"), (status, headers)
+        assert "missing.yaml" in market.router.text()
+
+
 def test_a_silent_stream_is_kept_alive(context):
     with Market(context.ratel) as market:
         only = market.provider("only")

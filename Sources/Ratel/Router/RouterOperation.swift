@@ -159,11 +159,7 @@ final class RouterDesk {
     func reload() { directory?.take(router.file.providers) }
 
     private func take(_ places: [ProviderPlace]) {
-        do throws(ConfigurationError) {
-            try router.take(places)
-        } catch {
-            router.logger.error("a provider cannot be used", metadata: ["why": "\(error)"])
-        }
+        router.take(places)
         let now = router.providers
         for (key, watch) in watches where !now.contains(where: { ObjectIdentifier($0) == key }) {
             watch.close()

@@ -69,8 +69,9 @@ final class RouterState: Sendable {
 
     // MARK: Providers
 
-    /// Puts these providers in place of those before; what is the same stays.
-    func take(_ places: [ProviderPlace]) throws(ConfigurationError) {
+    /// Puts these providers in place of those before; what is the same stays. One that cannot be
+    /// used is left out and said, and costs the others nothing.
+    func take(_ places: [ProviderPlace]) {
         let before = providers
         var kept: [Provider] = []
         for place in places {
@@ -81,7 +82,13 @@ final class RouterState: Sendable {
             if let known {
                 kept.append(known)
             } else {
-                kept.append(try providerMaker.make(place))
+                do throws(ConfigurationError) {
+                    kept.append(try providerMaker.make(place))
+                } catch {
+                    logger.error(
+                        "a provider cannot be used",
+                        metadata: ["provider": "\(place.name)", "why": "\(error)"])
+                }
             }
         }
         let all = kept
