@@ -120,17 +120,16 @@ final class Market: Sendable {
         }
     }
 
-    /// Tokens that the longest context of a model has room for, of those that are offered.
-    func context(of model: String) -> Int64 {
-        state.withLock { $0.stalls[model]?.map(\.record.context).max() ?? 0 }
-    }
-
-    /// The dearest that a request may cost at any of these offers.
-    func dearest(_ decision: Decision, model: String, _ usage: Usage) -> Int64 {
-        state.withLock { state in
-            let weighed = Set(decision.candidates.filter { $0.measures != nil }.map(\.offer))
-            return (state.stalls[model] ?? []).filter { weighed.contains($0.record.digest) }
-                .map { $0.record.offer.price.cost(of: usage) }.max() ?? 0
+    /// The dearest that a request may cost at any of these offers; `usage` is the most that it may
+    /// take of a model with that context.
+    func dearest(_ decision: Decision, model: String, _ usage: (Int64) -> Usage) -> Int64 {
+        let weighed = Set(decision.candidates.filter { $0.measures != nil }.map(\.offer))
+        return state.withLock { state in
+            (state.stalls[model] ?? []).filter { weighed.contains($0.record.digest) }
+                .map {
+                    Decision.Measures.cost(
+                        of: usage($0.record.context), at: $0.record.offer.price)
+                }.max() ?? 0
         }
     }
 

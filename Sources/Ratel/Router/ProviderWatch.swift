@@ -139,7 +139,7 @@ final class ProviderWatch {
             listed.append(
                 Listed(
                     statement: statement, offer: offer,
-                    context: Int64(model?["context_length"]?.integer ?? 0),
+                    context: min(max(0, Int64(model?["context_length"]?.integer ?? 0)), Usage.max),
                     parameters: Set(model?["parameters"]?.items?.compactMap(\.text) ?? [])))
         }
         return listed

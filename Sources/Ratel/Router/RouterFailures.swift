@@ -36,10 +36,6 @@ extension Failure {
         stage: "request", field: "provider.attestation.sessions", expected: "at most 64",
         got: "more")
 
-    static let badLimit = Failure(
-        status: 400, code: "request.limit.refused", message: "the limit of tokens is refused",
-        stage: "request", field: "max_tokens", expected: "0 to 2147483648", got: "another number")
-
     static let receiptUnknown = Failure(
         status: 404, code: "receipt.unknown", message: "there is no receipt of this name",
         stage: "request", field: "receipt", expected: "the X-Ratel-Receipt-Id of an answer",
