@@ -104,6 +104,8 @@ final class MeteredHandler: RequestHandler {
         var forwarded = caller.forward(head, to: pool.target.address)
         // A body that was changed is what it was, but no longer packed.
         forwarded.fields.removeAll(named: "content-encoding")
+        // A packed answer could not be counted.
+        forwarded.fields.removeAll(named: "accept-encoding")
         reply.forward(AnswerTap.Upstreaming(forwarded, to: pool), body: changed, tap: tap)
     }
 

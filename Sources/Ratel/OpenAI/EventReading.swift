@@ -40,7 +40,8 @@ struct EventReading {
             } else if bytes.equals(name, "delta") {
                 delta = member.value
             } else if bytes.equals(name, "error") {
-                error = member.value
+                // Some engines say with each event that there is none.
+                error = bytes.equals(member.value, "null") ? nil : member.value
             }
         }
     }

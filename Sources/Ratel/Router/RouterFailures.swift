@@ -1,3 +1,4 @@
+internal import HTTP
 internal import Receipts
 internal import Streams
 
@@ -72,6 +73,11 @@ extension Failure {
             remedy: "send the request again")
     }
 
+    static let packed = Failure(
+        status: 502, code: "upstream.encoding", message: "the provider's answer is packed",
+        stage: "response", field: "Content-Encoding", expected: "none, as none was asked for",
+        got: "another", remedy: "send the request again")
+
     /// What a caller hears whose request nobody is left to serve.
     ///
     /// The reasons are those of the decision: they say why each provider had no part.
@@ -117,5 +123,12 @@ extension Failure {
             message: "no provider of this model is as the request demands", stage: "request",
             field: "provider", expected: "demands that a provider meets", got: words,
             remedy: "relax `provider`; the words say what each was left out for", retryAfter: nil)
+    }
+}
+
+extension ResponseHead {
+    /// Whether its content is as it is read, and not packed.
+    var isPlain: Bool {
+        fields.values(named: "content-encoding").allSatisfy { $0.lowercased() == "identity" }
     }
 }
