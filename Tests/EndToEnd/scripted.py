@@ -1,8 +1,10 @@
 """An engine that answers byte for byte as a test has it, and raw callers of a router."""
 
+import contextlib
 import json
 import socket
 import threading
+import time
 
 from marketplace import Provider
 from wire import TLSClient
@@ -123,11 +125,15 @@ def in_order(connection, request):
             {"id": "c", "choices": [choice], "usage": counts(3, 2)}).encode()))
 
 
-def saying(data):
-    """A script that writes these bytes and goes away."""
+def saying(*pieces, ends=False):
+    """A script that writes these bytes, one after the other, and then may go away."""
     def script(connection, request):
-        connection.sendall(data)
-        connection.close()
+        with contextlib.suppress(OSError):
+            for number, data in enumerate(pieces):
+                time.sleep(0.05 if number else 0)
+                connection.sendall(data)
+            if ends:
+                connection.shutdown(socket.SHUT_RDWR)
     return script
 
 

@@ -214,6 +214,54 @@ def test_callers_that_leave_at_any_time_cost_nobody_a_place(context):
         clean(market)
 
 
+def test_what_bodies_take_is_bounded(context):
+    with routed(context, words=["--workers", "1"]) as market:
+        callers = []
+        try:
+            # 32 MiB are announced by each, and two are an account's share.
+            statuses = []
+            for _ in range(4):
+                client = TLSClient(market.router_port)
+                callers.append(client)
+                client.send(request(b"", "Transfer-Encoding: chunked", length=False))
+                client.socket.settimeout(0.5)
+                try:
+                    statuses.append(client.answer().status)
+                except TimeoutError:
+                    statuses.append(None)
+            assert statuses == [None, None, 503, 503], statuses
+            # Others are served all the while.
+            assert market.chat(key="sk-bob")[0] == 200
+        finally:
+            for client in callers:
+                client.close()
+        wait_until(lambda: market.chat()[0] == 200, 5, "room again")
+        # What is large and not sent takes no memory.
+        before, callers = market.router.resident(), []
+        for _ in range(1000):
+            client = TLSClient(market.router_port)
+            client.send(request(b"{", "Content-Length: 50000", length=False))
+            callers.append(client)
+        grown = market.router.resident() - before
+        for client in callers:
+            client.close()
+        # 1,000 connections of TLS, some 60 KiB each.
+        assert grown < 150 * 1024, grown
+
+
+def test_providers_hear_nothing_of_who_asks(context):
+    with routed(context) as market:
+        lines = ["X-User: CANARY", "Api-Key: CANARY", "X-Request-Id: CANARY", "Cookie: a=CANARY",
+                 "Traceparent: CANARY", "X-Ratel-Offer: CANARY", "X_Ratel_Receipt_Id: CANARY",
+                 "X-Stainless-OS: CANARY", "Accept-Language: CANARY", "Baggage: CANARY",
+                 "Anthropic-Version: 2023-06-01"]
+        answer = ask(market, request(chat(), *lines, path="/v1/messages?key=CANARY"))
+        assert answer.status == 200, answer.body
+        target, fields, body = market.providers[0].engine.seen[-1]
+        assert "CANARY" not in f"{target} {fields} {body}", (target, fields)
+        assert ("anthropic-version", "2023-06-01") in fields and target == "/v1/messages"
+
+
 def test_keys_and_names_are_not_guessed_by_form(context):
     with routed(context) as market:
         def status(*lines):
