@@ -269,3 +269,18 @@ def test_a_reader_that_stops_holds_the_engine_up_and_nobody_else(context):
             assert cheapest(market, provider={"only": ["good"]})[0] == 200
         wait_until(lambda: bad.open == 0, 10, "the engine's end")
         clean(market)
+
+
+def test_a_dear_offer_shuts_nobody_out(context):
+    keys = [{"name": "alice", "key": "sk-alice", "billing": "prepaid",
+             "credits": [{"reference": "r1", "amount": 1_000_000}]}]
+    with Market(context.ratel, keys=keys) as market:
+        scripted(market, "dear", price=(900_000_000_000_000, 900_000_000_000_000))
+        scripted(market, "cheap")
+        market.route()
+        for _ in range(8):
+            status, headers, body = market.chat()
+            assert (status, headers["x-ratel-provider"]) == (200, "cheap"), body
+        status, _, body = market.chat(provider={"only": ["dear"]})
+        assert (status, json.loads(body)["error"]["code"]) == (402, "insufficient_quota"), body
+        clean(market)

@@ -17,7 +17,7 @@ struct InferenceRequest {
     let model: String
     let isStream: Bool
     let terms: RequestTerms
-    let decision: Decision
+    private(set) var decision: Decision
     let seed: RouterBook.Seed
     /// What goes to providers; nothing once one serves it.
     var body: [UInt8]
@@ -29,8 +29,10 @@ struct InferenceRequest {
     let outputLimit: Int64?
     /// Milliseconds since 1970.
     let started: Int64
-    /// What it can cost at most.
-    let reserve: Int64
+    /// What it can cost at most, by the dearest offer that it may be served under.
+    private(set) var reserve: Int64
+    /// The same by offer.
+    private let costs: [[UInt8]: Int64]
 
     /// Members that are the router's own and reach no provider.
     private static let own = ["provider", "ratel", "models"]
@@ -68,13 +70,33 @@ struct InferenceRequest {
         changes.append(("cache_salt", path == .embeddings ? nil : .string(account.salt)))
         self.body = body.setting(changes)
         let (hasReferences, requestBytes) = (hasReferences, requestBytes)
-        reserve = market.dearest(decision, model: model) { context in
+        costs = market.costs(decision, model: model) { context in
             let input =
                 hasReferences ? context : min(context, requestBytes + CountCheck.templateTokens)
             return Usage(
                 input: min(input, Usage.max), cached: 0, output: bound.tokens(within: context),
                 reasoning: 0)
         }
+        reserve = costs.values.max() ?? 0
+    }
+
+    /// The same among those offers alone that an account with so much left can pay; nil where there
+    /// are none. A dear offer must not shut those out who would not take it.
+    func within(_ available: Int64) -> InferenceRequest? {
+        let payable = costs.filter { $0.value <= available }
+        guard !payable.isEmpty else { return nil }
+        var left = self
+        left.reserve = payable.values.max() ?? 0
+        left.decision = Decision(
+            decision.request,
+            weighing: decision.candidates.map { candidate in
+                guard candidate.measures != nil, payable[candidate.offer] == nil else {
+                    return candidate
+                }
+                return Decision.Candidate(
+                    offer: candidate.offer, weight: 0, reason: Exclusion.price.rawValue)
+            })
+        return left
     }
 
     // The caller's models are tried in its order: the first that anybody can serve.

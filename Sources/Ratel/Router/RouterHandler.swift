@@ -93,33 +93,44 @@ final class RouterHandler: RequestHandler {
     private func route(
         _ head: RequestHead, _ room: BodyRoom, _ request: InferenceRequest, _ reply: LocalReply
     ) throws(Failure) {
+        try RouterHandler.reserve(request, head, room, reply, site, isSecond: false)
+    }
+
+    /// Has what the request may cost reserved, and sends it on.
+    private static func reserve(
+        _ request: InferenceRequest, _ head: RequestHead, _ room: BodyRoom, _ reply: LocalReply,
+        _ site: RouterSite, isSecond: Bool
+    ) throws(Failure) {
         let tap = RouterTap(request, head, room, at: site)
         guard let way = tap.next() else { throw tap.nobody }
-        let bound = LoopBound((tap: tap, reply: reply, way: way))
+        let bound = LoopBound((tap, reply, way, head, room, site))
         let mailbox = site.loop.mailbox
         site.book.desk.begin(tap.pending) { outcome in
             mailbox.post {
-                let (tap, reply, way) = bound.value
-                RouterHandler.go(outcome, tap, reply, way, request)
+                let (tap, reply, way, head, room, site) = bound.value
+                switch outcome {
+                case .success(.admitted):
+                    guard reply.presence.isThere else { return tap.giveUp() }
+                    reply.forward(way, body: request.body, tap: tap)
+                case .success(.refused(let available)):
+                    tap.neverBegan()
+                    // Once: what is left may be less by then.
+                    guard !isSecond, let less = request.within(available) else {
+                        return reply.refuse(.noCredit)
+                    }
+                    do throws(Failure) {
+                        try reserve(less, head, room, reply, site, isSecond: true)
+                    } catch {
+                        reply.refuse(error)
+                    }
+                case .success(.unknown):
+                    tap.neverBegan()
+                    reply.refuse(.noCredit)
+                case .success(.over), .failure:
+                    tap.neverBegan()
+                    reply.refuse(.ledgerUnavailable)
+                }
             }
-        }
-    }
-
-    /// What the request may cost is reserved, or it is not.
-    private static func go(
-        _ outcome: Result<Ledger.Admission, LedgerError>, _ tap: RouterTap, _ reply: LocalReply,
-        _ way: AnswerTap.Upstreaming, _ request: InferenceRequest
-    ) {
-        switch outcome {
-        case .success(.admitted):
-            guard reply.presence.isThere else { return tap.giveUp() }
-            reply.forward(way, body: request.body, tap: tap)
-        case .success(.refused), .success(.unknown):
-            tap.neverBegan()
-            reply.refuse(.noCredit)
-        case .success(.over), .failure:
-            tap.neverBegan()
-            reply.refuse(.ledgerUnavailable)
         }
     }
 

@@ -312,13 +312,11 @@ final class RouterTap: EventTap {
         return ErrorEvent(failure, of: request.path, id: request.id).bytes
     }
 
-    /// Facts that are this answer's, and signed by who served it.
+    /// Facts that are this answer's; whose they are, its entry in the ledger is held to.
     private func take(_ statement: SignedStatement?) {
-        guard let statement, let chosen, let facts = try? ServiceFacts(statement),
-            statement.key == chosen.statement.key, facts.receipt == request.id,
-            facts.offer == chosen.statement.digest, facts.request == digest,
-            facts.chainHead == chain.head, facts.events == Int64(chain.count)
-        else { return }
+        guard let statement, let facts = try? ServiceFacts(statement), measured.fits(facts) else {
+            return
+        }
         service = statement
     }
 
