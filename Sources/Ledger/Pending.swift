@@ -67,7 +67,7 @@ extension Ledger.Pending {
     /// What is written where the provider that was asked last signed `service`, under its offer.
     ///
     /// Errors: `receipt.malformed` and `offer.key` of the two; `ledger.service` where they are of
-    /// another request or offer than this.
+    /// another request or offer than this; `ledger.reserve` where they cost more than it can.
     public func served(
         _ service: SignedStatement, under statement: SignedStatement, at time: Int64
     ) throws(Refusal) -> Ledger.Entry {
@@ -81,9 +81,17 @@ extension Ledger.Pending {
                 got: "facts of \(facts.receipt) under \(Hex.encode(facts.offer))",
                 remedy: "ask the provider for the facts of this request")
         }
+        let cost = Billing.cost(of: facts, price: price, cancelPolicy: terms.cancelPolicy)
+        // Who counts more than the request can take would spend what the account does not have.
+        guard cost <= reserve else {
+            throw Refusal(
+                "ledger.reserve", .evidence, field: "usage of \(id)",
+                expected: "at most \(reserve) nano-dollars, which the request can cost",
+                got: "\(cost) for \(facts.usage.input) and \(facts.usage.output) tokens",
+                remedy: "do not pay it: no honest engine counts so")
+        }
         return entry(
-            service: service, usage: facts.usage,
-            cost: Billing.cost(of: facts, price: price, cancelPolicy: terms.cancelPolicy),
+            service: service, usage: facts.usage, cost: cost,
             attempts: attempts + [.init(offer: offer, outcome: .served)], end: facts.end, time)
     }
 

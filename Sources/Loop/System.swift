@@ -124,6 +124,19 @@ public enum System {
         _ = signal(SIGPIPE, SIG_IGN)
     }
 
+    /// Lets a crash leave nothing of the memory behind, which holds keys and prompts: no core, and
+    /// not what Swift's backtraces print, the bytes that registers point to. Nobody of the same
+    /// user may look into it either.
+    public static func leaveNothingBehind() {
+        for signal in [SIGQUIT, SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV] {
+            _ = Glibc.signal(signal, SIG_DFL)
+        }
+        var none = rlimit()
+        _ = unsafe setrlimit(__rlimit_resource_t(4), &none)
+        // The limit does not hold where cores go to a program (core(5)).
+        _ = ratel_forbid_dumps()
+    }
+
     /// Raises the limit on open descriptors to the most that is allowed, and answers it.
     @discardableResult
     public static func raiseDescriptorLimit() -> Int {

@@ -7,6 +7,7 @@ public enum RatelProcess {
     /// allocation.
     public static func prepare() {
         Recycler.install()
+        System.leaveNothingBehind()
     }
 
     /// Writes to standard output at once.

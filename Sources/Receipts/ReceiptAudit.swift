@@ -149,8 +149,14 @@ public struct ReceiptAudit {
     }
 
     private func checkService(_ subject: Subject) throws(Refusal) {
-        guard let (_, found) = subject.service else { return }
-        let (receipt, facts) = (subject.receipt, try found.get())
+        let receipt = subject.receipt
+        guard let (_, found) = subject.service else { return try checkUnserved(receipt) }
+        let facts = try found.get()
+        guard facts.end == receipt.end else {
+            throw refusal(
+                "audit.service.end", "end", facts.end.rawValue, receipt.end.rawValue,
+                "it ended as its provider signed")
+        }
         guard facts.receipt == receipt.id else {
             throw refusal(
                 "audit.service.receipt", "service.receipt_id", receipt.id, facts.receipt,
@@ -169,6 +175,14 @@ public struct ReceiptAudit {
                 "audit.service.offer", "service.offer_hash",
                 Hex.encode(receipt.attempts.last?.offer ?? []), Hex.encode(facts.offer),
                 "it was served under another offer than the one that is billed")
+        }
+    }
+
+    private func checkUnserved(_ receipt: Receipt) throws(Refusal) {
+        guard receipt.end == .error, receipt.attempts.allSatisfy({ $0.outcome != .served }) else {
+            throw refusal(
+                "audit.service.end", "end", "error, and no attempt that served",
+                receipt.end.rawValue, "nobody signed that it was served")
         }
     }
 

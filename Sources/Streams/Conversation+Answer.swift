@@ -85,8 +85,9 @@ extension Conversation {
             return fail(
                 .badAnswer("at most \(AnswerProgress.maximumInterims) interim answers", "more"))
         }
-        // RFC 9110 section 15.2: never to an HTTP/1.0 client.
-        guard request.clientMinorVersion == 1 else { return }
+        // RFC 9110 section 15.2: never to an HTTP/1.0 client. Nor where the caller may have a head
+        // already, and another upstream may answer.
+        guard request.clientMinorVersion == 1, answerTap == nil else { return }
         caller.sendHead(Forwarding.response(head, Forwarding.ResponseOptions()), hasBody: true)
     }
 

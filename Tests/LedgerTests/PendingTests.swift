@@ -43,6 +43,16 @@ struct PendingTests {
         #expect(try ledger.balance(of: "a", at: 0).available == 90)
     }
 
+    /// A provider that counts more than the request can take is not paid for it.
+    @Test func whatCostsMoreThanItCanIsNotBilled() throws {
+        let (book, ledger) = try open(.sqlite)
+        let service = try book.service("1")
+        var request = try book.pending("1", reserve: 20, of: ledger)
+        #expect(try request.served(service, under: book.offer, at: 1).receipt.cost == 20)
+        request.reserve = 19
+        #expect(throws: Refusal.self) { try request.served(service, under: book.offer, at: 1) }
+    }
+
     @Test(arguments: Place.all) func anotherAccountsRequestIsNotTaken(_ place: Place) throws {
         let (book, ledger) = try open(place)
         try ledger.set(account: "b", terms: .postpaid(budget: nil, period: .day))

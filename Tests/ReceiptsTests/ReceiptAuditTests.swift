@@ -39,7 +39,13 @@ struct ReceiptAuditTests {
             try findings(receipt: {
                 $0.service = nil
                 $0.cost = 5
-            }) == ["audit.cost"])
+            }) == ["audit.cost", "audit.service.end"])
+        #expect(try findings(receipt: { $0.end = .cancelled }) == ["audit.service.end"])
+        #expect(
+            try findings(receipt: {
+                ($0.service, $0.usage, $0.cost) = (nil, .none, 0)
+                ($0.end, $0.attempts[0].outcome) = (.error, .failed)
+            }) == [])
     }
 
     @Test func factsOfAnotherRequestAreFound() throws {

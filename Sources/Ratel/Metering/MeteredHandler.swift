@@ -85,6 +85,7 @@ final class MeteredHandler: RequestHandler {
     ) throws(Failure) {
         let request = try RequestBody(body)
         guard let model = request["model"]?.text else { throw .noModel }
+        let isStream = try request.flag("stream")
         let routed = try RoutedBy(head)
         guard let standing = metering.book.standing(model, digest: routed.offer) else {
             throw routed.offer == nil ? .modelNotOffered : .offerGone
@@ -94,7 +95,7 @@ final class MeteredHandler: RequestHandler {
             metering.giveBack(standing)
             throw .receiptTwice
         }
-        let (changed, asked) = edit(request, path, isRouted: routed.isRouted)
+        let (changed, asked) = edit(request, path, isStream, isRouted: routed.isRouted)
         let tap = ServiceTap(
             standing, of: metering.book, path: path, asked: asked, request: Digest.sha256(body),
             receipt: routed.receipt, router: routed.router
@@ -109,11 +110,11 @@ final class MeteredHandler: RequestHandler {
 
     /// Asks the engine for its counts, and parts the caches of callers.
     private func edit(
-        _ request: RequestBody, _ path: InferencePath, isRouted: Bool
+        _ request: RequestBody, _ path: InferencePath, _ isStream: Bool, isRouted: Bool
     ) -> (body: [UInt8], asked: ServiceTap.Asked) {
         var changes: [(name: String, value: JSONValue?)] = []
         var asked = ServiceTap.Asked.nothing
-        if path.asksForUsage, request["stream"] == .bool(true) {
+        if path.asksForUsage, isStream {
             let options = request["stream_options"]?.members ?? []
             func has(_ name: String) -> Bool {
                 options.contains { $0.name == name && $0.value == .bool(true) }

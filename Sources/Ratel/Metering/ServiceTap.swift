@@ -34,6 +34,10 @@ final class ServiceTap: EventTap {
     private var first: Int64 = 0
     /// Whether the engine has begun to serve: then there are facts.
     private var isServing = false
+    private var isStreaming = false
+    /// Whether a stream had the event that ends it, and none that says that it failed.
+    private var isTerminated = false
+    private var hasError = false
     private var isSigned = false
     private var isOver = false
     /// An answer that is no stream, as far as its counts are looked for in it.
@@ -72,12 +76,16 @@ final class ServiceTap: EventTap {
         var head = head
         head.fields.set("X-Ratel-Receipt-Id", receipt)
         guard (200..<300).contains(head.status) else { return .pass(head, .watch) }
+        // Its counts could not be read, and what it is worth is not known.
+        guard head.status == 200 else { return .refuse(.provider(head.status)) }
+        guard head.isPlain else { return .refuse(.packed) }
         isServing = true
         guard head.isEventStream else {
             // Who reads trailers reads them behind a body without a length.
             if tellsFacts { head.fields.removeAll(named: "content-length") }
             return .pass(head, .watch)
         }
+        isStreaming = true
         return .pass(head, .rewrite)
     }
 
@@ -87,6 +95,8 @@ final class ServiceTap: EventTap {
         if first == 0 { first = System.nowMilliseconds }
         let reading = EventReading(bytes, range)
         reading.count(bytes, into: &counts)
+        if reading.isTerminator(bytes, of: path) { isTerminated = true }
+        if reading.error != nil { hasError = true }
         let verdict = verdict(reading, bytes)
         switch verdict {
         case .keep: chain.append(bytes.extracting(range))
@@ -130,7 +140,9 @@ final class ServiceTap: EventTap {
         let rest = remainder
         if !rest.isEmpty { chain.append(rest.span) }
         if !whole.isEmpty { readWhole() }
-        if let statement = sign(.complete), tellsFacts {
+        // A stream that ends without its terminator is an error, whoever ended it.
+        let isWhole = !isStreaming || isTerminated && !hasError
+        if let statement = sign(isWhole ? .complete : .error), tellsFacts {
             let line = "\(ServiceTap.trailer): \(statement.json.serialised())\r\n\r\n"
             trailers = Array(line.utf8)
         }

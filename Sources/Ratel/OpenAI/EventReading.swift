@@ -41,7 +41,9 @@ struct EventReading {
         case 4 where bytes.equals(name, "type"): type = member.value
         case 5 where bytes.equals(name, "usage"): usage = member
         case 5 where bytes.equals(name, "delta"): delta = member.value
-        case 5 where bytes.equals(name, "error"): error = member.value
+        // Some engines say with each event that there is none.
+        case 5 where bytes.equals(name, "error"):
+            error = bytes.equals(member.value, "null") ? nil : member.value
         case 7 where bytes.equals(name, "choices"): choices = member.value
         case 7 where bytes.equals(name, "message"): inner = member.value
         case 8 where bytes.equals(name, "response"): inner = member.value

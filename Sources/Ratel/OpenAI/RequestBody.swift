@@ -47,6 +47,65 @@ package struct RequestBody {
         return JSONParser.parse(Array(bytes[place]))
     }
 
+    /// The same, for what changes who serves or what it costs: nil only where there is none.
+    ///
+    /// Errors: `request.member.malformed`, a 400. What cannot be read is not left out of account.
+    package func demand(_ name: String) throws(Failure) -> JSONValue? {
+        guard size(name) != nil else { return nil }
+        guard let value = self[name] else { throw .malformedMember(name) }
+        return value == .null ? nil : value
+    }
+
+    /// A switch; off where it is absent. Errors: `request.member.malformed` for anything but `true`
+    /// and `false`: engines take `1` and `"yes"` for true, and would stream without being counted.
+    package func flag(_ name: String) throws(Failure) -> Bool {
+        switch try demand(name) {
+        case nil: return false
+        case .bool(let isOn): return isOn
+        case .some: throw .malformedMember(name)
+        }
+    }
+
+    /// A whole number; nil where it is absent. Errors: `request.member.malformed` for any other,
+    /// which engines round or read out of text.
+    package func wholeNumber(
+        _ name: String, _ range: ClosedRange<Int64>
+    ) throws(Failure) -> Int64? {
+        guard let value = try demand(name) else { return nil }
+        guard let number = value.integer, range.contains(Int64(number)) else {
+            throw .malformedMember(name, "\(range.lowerBound) to \(range.upperBound)")
+        }
+        return Int64(number)
+    }
+
+    /// How many items a list has at most that is a member's value; nil where it is no list. Nothing
+    /// of it is read but brackets, quotes and commas.
+    package func items(_ name: String) -> Int? {
+        guard let place = place(name), bytes[place.lowerBound] == UInt8(ascii: "[") else {
+            return nil
+        }
+        var (depth, count, isText) = (0, 1, false)
+        var index = place.lowerBound
+        while index < place.upperBound {
+            switch bytes[index] {
+            case UInt8(ascii: "\\") where isText: index += 1
+            case UInt8(ascii: "\""): isText.toggle()
+            case UInt8(ascii: "[") where !isText, UInt8(ascii: "{") where !isText: depth += 1
+            case UInt8(ascii: "]") where !isText, UInt8(ascii: "}") where !isText: depth -= 1
+            case UInt8(ascii: ",") where !isText && depth == 1: count += 1
+            default: break
+            }
+            index += 1
+        }
+        return count
+    }
+
+    /// The first byte of a list's first item; nil where there is none.
+    package func beginningOfItems(_ name: String) -> UInt8? {
+        guard let place = place(name) else { return nil }
+        return bytes[place].dropFirst().first { ![0x20, 0x09, 0x0A, 0x0D].contains($0) }
+    }
+
     /// SHA-256 over the first `count` bytes of a member's value: prompts that begin alike.
     package func prefix(_ name: String, _ count: Int) -> [UInt8]? {
         place(name).map { Array(bytes[$0].prefix(count)) }
@@ -82,6 +141,17 @@ package struct RequestBody {
 }
 
 extension Failure {
+    /// Nothing of what was sent is told back, as it may be anything.
+    fileprivate static func malformedMember(
+        _ name: String, _ expected: String = "JSON of the member's kind, of at most 64 KiB"
+    ) -> Failure {
+        Failure(
+            status: 400, code: "request.member.malformed",
+            message: "a member of the body cannot be read", stage: "request", field: name,
+            expected: expected, got: "something else",
+            remedy: "correct the member, or leave it out")
+    }
+
     fileprivate static let malformedBody = Failure(
         status: 400, code: "request.body.malformed", message: "the body is no JSON object",
         stage: "request", field: "body", expected: "one JSON object of at most 256 members",

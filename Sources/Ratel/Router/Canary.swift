@@ -20,6 +20,9 @@ final class Canary {
 
     /// Tokens that are asked for: enough that pieces that are held back and sent at once show.
     private static let tokens = 16
+    /// What it may count: the question's bytes and a template; as many tokens as were asked for.
+    private static let most = Usage(
+        input: 512 + CountCheck.templateTokens, cached: 0, output: Int64(tokens), reasoning: 0)
     /// Milliseconds: a cold engine loads kernels for its first request.
     private static let budget: UInt64 = 120_000
     /// A stream that took this long in nanoseconds, and whose pieces all came within a twentieth of
@@ -46,7 +49,9 @@ final class Canary {
             return end("ledger", "a seed of the ledger", "none yet")
         }
         let pending = Ledger.Pending(
-            id: id, account: router.book.canary.id, reserve: 0, started: now,
+            id: id, account: router.book.canary.id,
+            reserve: Decision.Measures.cost(
+                of: Canary.most, at: offer.price), started: now,
             decision: decision, offer: statement.digest, price: offer.price,
             policy: router.policyHash, seedCommitment: seed.commitment)
         self.pending = pending

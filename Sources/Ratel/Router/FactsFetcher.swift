@@ -2,6 +2,7 @@ internal import Keys
 internal import Ledger
 internal import Logging
 internal import Loop
+internal import RATS
 internal import Receipts
 internal import Streams
 
@@ -81,14 +82,29 @@ final class FactsFetcher {
     }
 
     private func settle(_ question: FactsQuestion, _ answer: ProviderLink.Answer) {
-        guard
-            let service = try? SignedStatement(
-                .service, reading: JSONParser.parse(answer.body)),
-            let entry = try? question.pending.served(
+        do throws(Refusal) {
+            let service = try SignedStatement(.service, reading: JSONParser.parse(answer.body))
+            let facts = try ServiceFacts(service)
+            guard facts.router == router.book.keyDigest else {
+                throw Refusal(
+                    "provider.facts.router", .evidence, field: "router",
+                    expected: "the digest of this router's key",
+                    got: Hex.encode(facts.router), remedy: "take facts of this router's requests")
+            }
+            if let measured = question.measured, !measured.fits(facts) {
+                throw Refusal(
+                    "provider.facts.other", .evidence, field: "request_hash, stream_chain_head",
+                    expected: "those of what was asked and came", got: "others",
+                    remedy: "take facts of this answer alone")
+            }
+            let entry = try question.pending.served(
                 service, under: question.offer, at: System.nowMilliseconds)
-        else { return abandon(question) }
-        router.settle(
-            entry, model: question.model, question.measured, question.provider.name)
+            router.settle(
+                entry, model: question.model, question.measured, question.provider.name)
+        } catch {
+            router.refuseFacts(of: question.pending.id, question.provider, error)
+            abandon(question)
+        }
     }
 
     private func abandon(_ question: FactsQuestion) {

@@ -17,18 +17,22 @@ struct InferenceRequest {
     let model: String
     let isStream: Bool
     let terms: RequestTerms
-    let decision: Decision
+    private(set) var decision: Decision
     let seed: RouterBook.Seed
-    /// What goes to providers.
-    let body: [UInt8]
+    /// What goes to providers; nothing once one serves it.
+    var body: [UInt8]
     /// Bytes of the body as it came, and whether it refers to what is not in it.
     let requestBytes: Int64
     let hasReferences: Bool
     let hasTools: Bool
+    /// Tokens that the caller allows all of its answers together; nil for as many as there is room.
+    let outputLimit: Int64?
     /// Milliseconds since 1970.
     let started: Int64
-    /// What it can cost at most.
-    let reserve: Int64
+    /// What it can cost at most, by the dearest offer that it may be served under.
+    private(set) var reserve: Int64
+    /// The same by offer.
+    private let costs: [[UInt8]: Int64]
 
     /// Members that are the router's own and reach no provider.
     private static let own = ["provider", "ratel", "models"]
@@ -49,12 +53,14 @@ struct InferenceRequest {
         self.account = account
         self.path = path
         self.seed = seed
-        isStream = body["stream"] == .bool(true)
+        isStream = try body.flag("stream")
         requestBytes = Int64(bytes.count)
-        hasReferences = InferenceRequest.hasReferences(bytes)
+        hasReferences = BodyReferences.areIn(bytes)
         hasTools = body.size("tools") != nil
+        let bound = try OutputBound(body, path)
+        outputLimit = bound.limit
         let terms = try InferenceRequest.choose(
-            body, path, account, hasReferences, market, now, areAllAsked)
+            body, path, account, bound, market, now, areAllAsked)
         self.terms = terms.terms
         decision = terms.decision
         model = terms.terms.model
@@ -63,29 +69,49 @@ struct InferenceRequest {
         // Tenants cannot look into each other's cache, nor choose to share one.
         changes.append(("cache_salt", path == .embeddings ? nil : .string(account.salt)))
         self.body = body.setting(changes)
-        let room = market.context(of: model)
-        let input = hasReferences ? room : min(room, requestBytes + CountCheck.templateTokens)
-        reserve = market.dearest(
-            decision, model: model,
-            Usage(
-                input: min(input, Usage.max), cached: 0,
-                output: path == .embeddings
-                    ? 0 : min(terms.terms.maxOutput ?? room, max(room, 1)),
-                reasoning: 0))
+        let (hasReferences, requestBytes) = (hasReferences, requestBytes)
+        costs = market.costs(decision, model: model) { context in
+            let input =
+                hasReferences ? context : min(context, requestBytes + CountCheck.templateTokens)
+            return Usage(
+                input: min(input, Usage.max), cached: 0, output: bound.tokens(within: context),
+                reasoning: 0)
+        }
+        reserve = costs.values.max() ?? 0
+    }
+
+    /// The same among those offers alone that an account with so much left can pay; nil where there
+    /// are none. A dear offer must not shut those out who would not take it.
+    func within(_ available: Int64) -> InferenceRequest? {
+        let payable = costs.filter { $0.value <= available }
+        guard !payable.isEmpty else { return nil }
+        var left = self
+        left.reserve = payable.values.max() ?? 0
+        left.decision = Decision(
+            decision.request,
+            weighing: decision.candidates.map { candidate in
+                guard candidate.measures != nil, payable[candidate.offer] == nil else {
+                    return candidate
+                }
+                return Decision.Candidate(
+                    offer: candidate.offer, weight: 0, reason: Exclusion.price.rawValue)
+            })
+        return left
     }
 
     // The caller's models are tried in its order: the first that anybody can serve.
     private static func choose(
         _ body: RequestBody, _ path: InferencePath, _ account: RouterBook.Account,
-        _ hasReferences: Bool, _ market: Market, _ now: Int64, _ areAllAsked: () -> Bool
+        _ bound: OutputBound, _ market: Market, _ now: Int64, _ areAllAsked: () -> Bool
     ) throws(Failure) -> (terms: RequestTerms, decision: Decision) {
-        guard let first = body["model"]?.text, (1...256).contains(first.utf8.count) else {
+        guard let first = try body.demand("model")?.text, (1...256).contains(first.utf8.count)
+        else {
             throw .noModel
         }
-        let others = body["models"]?.items?.compactMap(\.text) ?? []
+        let others = try body.demand("models")?.items?.compactMap(\.text) ?? []
         var known: (RequestTerms, Decision)?
         for text in ([first] + others).prefix(16) {
-            let terms = try terms(ModelName(text), body, path, account, hasReferences)
+            let terms = try terms(ModelName(text), body, path, account, bound)
             guard let decision = market.decide(terms, now: now) else { continue }
             if decision.candidates.contains(where: { $0.weight > 0 }) { return (terms, decision) }
             known = known ?? (terms, decision)
@@ -99,12 +125,13 @@ struct InferenceRequest {
 
     private static func terms(
         _ name: ModelName, _ body: RequestBody, _ path: InferencePath,
-        _ account: RouterBook.Account, _ hasReferences: Bool
+        _ account: RouterBook.Account, _ bound: OutputBound
     ) throws(Failure) -> RequestTerms {
+        let (provider, own) = (try body.demand("provider"), try body.demand("ratel"))
         let preferences: ProviderPreferences
         do throws(Refusal) {
             preferences = try ProviderPreferences(
-                provider: body["provider"], ratel: body["ratel"], suffix: name.sort)
+                provider: provider, ratel: own, suffix: name.sort)
         } catch {
             throw Failure(
                 status: 400, code: error.code, message: "the request's preferences are refused",
@@ -114,8 +141,6 @@ struct InferenceRequest {
         if preferences.attestation.sessions.count > 64 { throw .tooManySessions }
         // A token has some four bytes in JSON.
         let prompts = path.prompts.reduce(0) { $0 + (body.size($1) ?? 0) }
-        let limit = path.outputLimits.compactMap { body[$0]?.integer }.first
-        if let limit, limit < 0 || Int64(limit) > Usage.max { throw .badLimit }
         var prefix: [UInt8]?
         if let text = path.prompts.lazy.compactMap({ body.prefix($0, InferenceRequest.prefix) })
             .first, text.count >= 256
@@ -123,36 +148,9 @@ struct InferenceRequest {
             prefix = Digest.sha256(Array(account.id.utf8) + [0] + text)
         }
         return RequestTerms(
-            model: name.name, input: Int64(prompts / 4), maxOutput: limit.map { Int64($0) },
-            parameters: Set(body.names).subtracting(path.prompts + own + ["model", "stream"]),
+            model: name.name, input: Int64(prompts / 4), maxOutput: bound.each,
+            parameters: Set(body.names).subtracting(
+                path.prompts + InferenceRequest.own + ["model", "stream"]),
             prefix: prefix, preferences: preferences)
-    }
-
-    /// Whether a provider reads something that is not in the body.
-    private static func hasReferences(_ bytes: [UInt8]) -> Bool {
-        let words = ["image_url", "input_image", "input_file", "file_id", "video_url", "audio_url"]
-        let span = bytes.span
-        var index = 0
-        while index < span.count {
-            if span[index] == UInt8(ascii: "\""), words.contains(where: { holds(span, index, $0) })
-            {
-                return true
-            }
-            index += 1
-        }
-        return false
-    }
-
-    private static func holds(_ bytes: Span<UInt8>, _ index: Int, _ word: String) -> Bool {
-        let utf8 = word.utf8
-        guard index + utf8.count + 1 < bytes.count,
-            bytes[index + utf8.count + 1] == UInt8(ascii: "\"")
-        else { return false }
-        var place = index + 1
-        for byte in utf8 {
-            if bytes[place] != byte { return false }
-            place += 1
-        }
-        return true
     }
 }

@@ -64,6 +64,19 @@ final class Market: Sendable {
         state.withLock { $0.stalls[model]?.contains { $0.provider === provider } ?? false }
     }
 
+    /// Drops what the provider offers no more, where that is more than it may offer at once: what
+    /// it withdrew is listed for as long as there are no more names than that.
+    func keep(_ models: Set<String>, of provider: Provider) {
+        state.withLock { state in
+            let own = state.stalls.filter { $0.value.contains { $0.provider === provider } }.keys
+            guard own.count > ListedOffers.most else { return }
+            for model in own where !models.contains(model) {
+                let left = state.stalls[model]?.filter { $0.provider !== provider } ?? []
+                state.stalls[model] = left.isEmpty ? nil : left
+            }
+        }
+    }
+
     /// The provider is admitted no more: nothing of it is sent there, and that is remembered.
     func withdraw(_ provider: Provider) {
         change(provider) { stall in
@@ -120,17 +133,19 @@ final class Market: Sendable {
         }
     }
 
-    /// Tokens that the longest context of a model has room for, of those that are offered.
-    func context(of model: String) -> Int64 {
-        state.withLock { $0.stalls[model]?.map(\.record.context).max() ?? 0 }
-    }
-
-    /// The dearest that a request may cost at any of these offers.
-    func dearest(_ decision: Decision, model: String, _ usage: Usage) -> Int64 {
-        state.withLock { state in
-            let weighed = Set(decision.candidates.filter { $0.measures != nil }.map(\.offer))
-            return (state.stalls[model] ?? []).filter { weighed.contains($0.record.digest) }
-                .map { $0.record.offer.price.cost(of: usage) }.max() ?? 0
+    /// The most that a request may cost at each of the offers that it was weighed for, by their
+    /// digests; `usage` is the most that it may take of a model with that context.
+    func costs(
+        _ decision: Decision, model: String, _ usage: (Int64) -> Usage
+    ) -> [[UInt8]: Int64] {
+        let weighed = Set(decision.candidates.filter { $0.measures != nil }.map(\.offer))
+        return state.withLock { state in
+            var costs: [[UInt8]: Int64] = [:]
+            for stall in state.stalls[model] ?? [] where weighed.contains(stall.record.digest) {
+                costs[stall.record.digest] = Decision.Measures.cost(
+                    of: usage(stall.record.context), at: stall.record.offer.price)
+            }
+            return costs
         }
     }
 

@@ -84,16 +84,9 @@ final class ProviderWatch {
 
     // MARK: Offers
 
-    private struct Listed {
-        let statement: SignedStatement
-        let offer: Offer
-        let context: Int64
-        let parameters: Set<String>
-    }
-
     private func take(_ answer: ProviderLink.Answer, _ admission: Provider.Admission) {
         do throws(Refusal) {
-            let listed = try ProviderWatch.read(answer, admission)
+            let listed = try ListedOffers(answer.body, status: answer.status, of: admission).all
             if probed.key != admission.receiptKey {
                 probed = (admission.receiptKey, [])
                 lastProbe = nil
@@ -113,39 +106,7 @@ final class ProviderWatch {
         JSONParser.parse(answer.body)?["is_full"] == .bool(true)
     }
 
-    private static func read(
-        _ answer: ProviderLink.Answer, _ admission: Provider.Admission
-    ) throws(Refusal) -> [Listed] {
-        guard answer.status == 200, let root = JSONParser.parse(answer.body),
-            let items = root["offers"]?.items, !items.isEmpty
-        else {
-            throw Refusal(
-                "provider.offers.none", .evidence, field: "offers",
-                expected: "signed offers", got: "status \(answer.status)",
-                remedy: "run `ratel serve --offers FILE` there")
-        }
-        var listed: [Listed] = []
-        for item in items {
-            let statement = try SignedStatement(.offer, reading: item)
-            let offer = try Offer(statement)
-            guard offer.keyset == admission.receiptKey else {
-                throw Refusal(
-                    "provider.offer.key", .evidence, field: "offer.keyset_digest",
-                    expected:
-                        "the key that the Evidence names, \(Hex.encode(admission.receiptKey))",
-                    got: Hex.encode(offer.keyset), remedy: "take offers of this provider alone")
-            }
-            let model = root["models"]?.items?.first { $0["id"]?.text == offer.model.id }
-            listed.append(
-                Listed(
-                    statement: statement, offer: offer,
-                    context: Int64(model?["context_length"]?.integer ?? 0),
-                    parameters: Set(model?["parameters"]?.items?.compactMap(\.text) ?? [])))
-        }
-        return listed
-    }
-
-    private func probe(_ models: [Listed], then: @escaping (Refusal?) -> Void) {
+    private func probe(_ models: [ListedOffers.Listed], then: @escaping (Refusal?) -> Void) {
         guard let first = models.first, let link else {
             lastProbe = nil
             return then(nil)
@@ -175,7 +136,9 @@ final class ProviderWatch {
 
     // MARK: Ends
 
-    private func admit(_ listed: [Listed], _ admission: Provider.Admission, isFull: Bool) {
+    private func admit(
+        _ listed: [ListedOffers.Listed], _ admission: Provider.Admission, isFull: Bool
+    ) {
         let before = provider.now
         provider.admit(admission)
         let statements = listed.map(\.statement)
@@ -194,6 +157,7 @@ final class ProviderWatch {
                     session: admission.session, claims: admission.claims,
                     appraised: admission.appraised, admittedUntil: admission.until))
         }
+        router.market.keep(Set(listed.map(\.offer.model.id)), of: provider)
         router.market.note(provider, isFull: isFull)
         if before.admission?.session != admission.session || before.trouble != nil {
             router.logger.notice(

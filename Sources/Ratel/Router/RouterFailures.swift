@@ -1,3 +1,4 @@
+internal import HTTP
 internal import Receipts
 internal import Streams
 
@@ -36,10 +37,6 @@ extension Failure {
         stage: "request", field: "provider.attestation.sessions", expected: "at most 64",
         got: "more")
 
-    static let badLimit = Failure(
-        status: 400, code: "request.limit.refused", message: "the limit of tokens is refused",
-        stage: "request", field: "max_tokens", expected: "0 to 2147483648", got: "another number")
-
     static let receiptUnknown = Failure(
         status: 404, code: "receipt.unknown", message: "there is no receipt of this name",
         stage: "request", field: "receipt", expected: "the X-Ratel-Receipt-Id of an answer",
@@ -75,6 +72,11 @@ extension Failure {
             stage: "response", field: "status", expected: "an answer", got: "\(status)",
             remedy: "send the request again")
     }
+
+    static let packed = Failure(
+        status: 502, code: "upstream.encoding", message: "the provider's answer is packed",
+        stage: "response", field: "Content-Encoding", expected: "none, as none was asked for",
+        got: "another", remedy: "send the request again")
 
     /// What a caller hears whose request nobody is left to serve.
     ///
@@ -121,5 +123,12 @@ extension Failure {
             message: "no provider of this model is as the request demands", stage: "request",
             field: "provider", expected: "demands that a provider meets", got: words,
             remedy: "relax `provider`; the words say what each was left out for", retryAfter: nil)
+    }
+}
+
+extension ResponseHead {
+    /// Whether its content is as it is read, and not packed.
+    var isPlain: Bool {
+        fields.values(named: "content-encoding").allSatisfy { $0.lowercased() == "identity" }
     }
 }

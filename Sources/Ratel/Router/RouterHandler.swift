@@ -9,13 +9,11 @@ internal import Streams
 final class RouterHandler: RequestHandler {
     private let service: RouterService
     private let wellKnown: WellKnownEndpoint
-    private let caller: CallerFacts
     private unowned let connection: Downstream
     private var waiting: Waiting?
-    private var held = 0
 
     private enum Waiting {
-        case inference(RequestHead, InferencePath, RouterBook.Account)
+        case inference(RequestHead, InferencePath, RouterBook.Account, BodyRoom)
         case question(RouterQuestion)
     }
 
@@ -26,8 +24,6 @@ final class RouterHandler: RequestHandler {
         self.service = service
         self.connection = connection
         wellKnown = WellKnownEndpoint(channel: service.site.state.front, connection: connection)
-        // What callers' addresses are is nothing to providers.
-        caller = CallerFacts(connection, forwardsAddress: false)
     }
 
     private var site: RouterSite { service.site }
@@ -69,20 +65,22 @@ final class RouterHandler: RequestHandler {
             }
             size = Int(length)
         }
-        guard site.take(size) else { return .respond(.bodiesFull) }
-        held = size
-        waiting = .inference(head, path, account)
-        return .collect(within: RouterHandler.maxBody)
+        guard let room = BodyRoom(size, of: account.id, at: site) else {
+            return .respond(.bodiesFull)
+        }
+        waiting = .inference(head, path, account, room)
+        return .collect(within: size)
     }
 
     func answer(_ body: [UInt8], with reply: LocalReply) {
         switch waiting.take() {
         case nil: wellKnown.answer(body, with: reply)
         case .question(let question): question.answer(site.state, on: site.loop, with: reply)
-        case .inference(let head, let path, let account):
+        case .inference(let head, let path, let account, let room):
+            room.shrink(to: body.count)
             do throws(Failure) {
                 try route(
-                    head,
+                    forwarded(head, path), room,
                     InferenceRequest(
                         body, path: path, account: account, in: site.market, site.book
                     ) { [site] in site.state.areAllAsked }, reply)
@@ -93,58 +91,66 @@ final class RouterHandler: RequestHandler {
     }
 
     private func route(
-        _ head: RequestHead, _ request: InferenceRequest, _ reply: LocalReply
+        _ head: RequestHead, _ room: BodyRoom, _ request: InferenceRequest, _ reply: LocalReply
     ) throws(Failure) {
-        let tap = RouterTap(request, forwarded(head), at: site)
+        try RouterHandler.reserve(request, head, room, reply, site, isSecond: false)
+    }
+
+    /// Has what the request may cost reserved, and sends it on.
+    private static func reserve(
+        _ request: InferenceRequest, _ head: RequestHead, _ room: BodyRoom, _ reply: LocalReply,
+        _ site: RouterSite, isSecond: Bool
+    ) throws(Failure) {
+        let tap = RouterTap(request, head, room, at: site)
         guard let way = tap.next() else { throw tap.nobody }
-        let bound = LoopBound((tap: tap, reply: reply, way: way))
+        let bound = LoopBound((tap, reply, way, head, room, site))
         let mailbox = site.loop.mailbox
         site.book.desk.begin(tap.pending) { outcome in
             mailbox.post {
-                let (tap, reply, way) = bound.value
-                RouterHandler.go(outcome, tap, reply, way, request)
+                let (tap, reply, way, head, room, site) = bound.value
+                switch outcome {
+                case .success(.admitted):
+                    guard reply.presence.isThere else { return tap.giveUp() }
+                    reply.forward(way, body: request.body, tap: tap)
+                case .success(.refused(let available)):
+                    tap.neverBegan()
+                    // Once: what is left may be less by then.
+                    guard !isSecond, let less = request.within(available) else {
+                        return reply.refuse(.noCredit)
+                    }
+                    do throws(Failure) {
+                        try reserve(less, head, room, reply, site, isSecond: true)
+                    } catch {
+                        reply.refuse(error)
+                    }
+                case .success(.unknown):
+                    tap.neverBegan()
+                    reply.refuse(.noCredit)
+                case .success(.over), .failure:
+                    tap.neverBegan()
+                    reply.refuse(.ledgerUnavailable)
+                }
             }
         }
     }
 
-    /// What the request may cost is reserved, or it is not.
-    private static func go(
-        _ outcome: Result<Ledger.Admission, LedgerError>, _ tap: RouterTap, _ reply: LocalReply,
-        _ way: AnswerTap.Upstreaming, _ request: InferenceRequest
-    ) {
-        switch outcome {
-        case .success(.admitted):
-            guard reply.presence.isThere else { return tap.giveUp() }
-            reply.forward(way, body: request.body, tap: tap)
-        case .success(.refused), .success(.unknown):
-            tap.neverBegan()
-            reply.refuse(.noCredit)
-        case .success(.over), .failure:
-            tap.neverBegan()
-            reply.refuse(.ledgerUnavailable)
+    /// What a provider may know of the request: what it asks, and nothing of who asks. Every other
+    /// field may name a caller, or its key.
+    private func forwarded(_ head: RequestHead, _ path: InferencePath) -> RequestHead {
+        var result = RequestHead(method: "POST", target: path.rawValue, host: "provider")
+        for name in RouterHandler.passed {
+            for value in head.fields.values(named: name) { result.fields.append(name, value) }
         }
-    }
-
-    /// What a provider may know of the request: nothing of who asks.
-    private func forwarded(_ head: RequestHead) -> RequestHead {
-        var options = Forwarding.RequestOptions(fallbackHost: "provider")
-        options.clientAddress = .off
-        var result = Forwarding.request(head, options)
-        for name in RouterHandler.dropped { result.fields.removeAll(named: name) }
         return result
     }
 
-    private static let dropped = [
-        "authorization", "x-api-key", "cookie", "user-agent", "referer", "origin", "forwarded",
-        "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "via",
-        "http-referer", "x-title", "openai-organization", "openai-project", "accept-encoding",
+    private static let passed = [
+        "content-type", "accept", "anthropic-version", "anthropic-beta", "openai-beta",
     ]
 
     var sendsAtTicks: Bool { service.settings.padding == .tick }
 
     func finished(_ summary: ExchangeSummary) {
-        site.giveBack(held)
-        held = 0
         waiting = nil
         site.state.log.finished(summary)
     }
@@ -153,6 +159,7 @@ final class RouterHandler: RequestHandler {
 extension Failure {
     fileprivate static let bodiesFull = Failure(
         status: 503, code: "overloaded", message: "too many requests are being read",
-        stage: "request", field: "bodies", expected: "at most 256 MiB of them on a worker",
-        got: "more", remedy: "try again soon", retryAfter: 1)
+        stage: "request", field: "bodies",
+        expected: "at most 256 MiB of them on a worker, and 64 of one account", got: "more",
+        remedy: "try again soon", retryAfter: 1)
 }

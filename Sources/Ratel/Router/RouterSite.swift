@@ -1,6 +1,7 @@
 internal import Ledger
 internal import Logging
 internal import Loop
+internal import RATS
 internal import Receipts
 internal import Streams
 
@@ -14,10 +15,14 @@ final class RouterSite {
     private var retired: [UpstreamPool] = []
     /// Bytes of bodies that are being collected or wait for the ledger.
     private(set) var collecting = 0
+    /// Of these, each account's.
+    private var collectingOf: [String: Int] = [:]
 
     /// Bytes that the bodies of requests under way may take: 10,000 prompts of 6,000 tokens, the
     /// usual load's, at four bytes each.
     static let maxCollecting = 256 << 20
+    /// Of these, what one account may have: three more like it leave room for others.
+    static let maxOfAccount = maxCollecting / 4
 
     init(on loop: EventLoop, _ state: RouterState, metrics: StreamMetrics) {
         self.loop = loop
@@ -63,13 +68,21 @@ final class RouterSite {
     // MARK: Bodies
 
     /// Makes room for a body of so many bytes; false where too many are read already.
-    func take(_ bytes: Int) -> Bool {
-        guard collecting + bytes <= RouterSite.maxCollecting else { return false }
+    func take(_ bytes: Int, of account: String) -> Bool {
+        let own = collectingOf[account, default: 0]
+        guard collecting + bytes <= RouterSite.maxCollecting,
+            own + bytes <= RouterSite.maxOfAccount
+        else { return false }
         collecting += bytes
+        collectingOf[account] = own + bytes
         return true
     }
 
-    func giveBack(_ bytes: Int) { collecting -= bytes }
+    func giveBack(_ bytes: Int, of account: String) {
+        collecting -= bytes
+        let left = collectingOf[account, default: 0] - bytes
+        collectingOf[account] = left > 0 ? left : nil
+    }
 
     // MARK: Bills
 
@@ -95,6 +108,17 @@ final class RouterSite {
 }
 
 extension RouterState {
+    /// Says that what a provider signed of a request is not billed.
+    func refuseFacts(of receipt: String, _ provider: Provider, _ refusal: Refusal) {
+        logger.warning(
+            "facts of a provider are not billed",
+            metadata: [
+                "provider": "\(provider.name)", "receipt": "\(receipt)",
+                "code": "\(refusal.code)", "expected": "\(refusal.expected)",
+                "got": "\(refusal.got)",
+            ])
+    }
+
     /// Has an ended request written, and counts it.
     func settle(
         _ entry: Ledger.Entry, model: String, _ measured: MeasuredAnswer?, _ provider: String?

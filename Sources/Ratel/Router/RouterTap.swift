@@ -3,13 +3,16 @@ internal import HTTP
 internal import Keys
 internal import Ledger
 internal import Loop
+internal import RATS
 internal import Receipts
 internal import Streams
 
 /// Stands on the way of one routed answer: sends its request to the next provider while nothing has
 /// gone on, holds what comes against what the provider signs, and settles the bill.
 final class RouterTap: EventTap {
-    private let request: InferenceRequest
+    private var request: InferenceRequest
+    private let digest: [UInt8]
+    private let room: BodyRoom
     private let site: RouterSite
     private let head: RequestHead
     private var attempts: Attempts
@@ -27,7 +30,7 @@ final class RouterTap: EventTap {
     private var isStreaming = false
     private var isTerminated = false
     private var hasOwnError = false
-    private var whole: [UInt8] = []
+    private var (whole, isWhole): ([UInt8], Bool) = ([], false)
     private var service: SignedStatement?
     private var isOver = false
 
@@ -38,16 +41,21 @@ final class RouterTap: EventTap {
     private var chunks: Int64 = 0
     private var contentBytes: Int64 = 0
 
-    /// `head` is the request's, ready for any provider.
-    init(_ request: InferenceRequest, _ head: RequestHead, at site: RouterSite) {
+    /// Bytes of a provider's error that are read: twenty times what is told of its words.
+    private static let maxError = 64 << 10
+
+    /// `head` is the request's, ready for any provider; `room` is what its body takes.
+    init(_ request: InferenceRequest, _ head: RequestHead, _ room: BodyRoom, at site: RouterSite) {
         self.request = request
+        self.room = room
+        digest = Digest.sha256(request.body)
         self.head = head
         self.site = site
         attempts = Attempts(
             request.decision, receipt: request.id, seed: request.seed.bytes,
             limit: request.terms.attemptLimit)
         // What it chains is what came: the whole needs no digest of its own.
-        chain = RunningChain(request: Digest.sha256(request.body), digestsWhole: false)
+        chain = RunningChain(request: digest, digestsWhole: false)
         super.init()
     }
 
@@ -138,22 +146,30 @@ final class RouterTap: EventTap {
 
     override func judge(_ head: ResponseHead, isAnnounced: Bool) -> Judgement {
         switch head.status {
-        case 200..<300: return serve(head, isAnnounced)
+        case 200:
+            guard head.isPlain else { return skip(.packed) }
+            return serve(head, isAnnounced)
         case 429, 503:
-            lastFailure = .provider(head.status)
             if let chosen { site.market.note(chosen.provider, isFull: true) }
-            return goOn(.saturated).map { .elsewhere($0) } ?? .refuse(nobody)
-        // Not known there, no longer offered, not let in, or failed: another may serve it.
-        case 401, 403, 404, 405, 408, 409, 412, 500...:
-            lastFailure = .provider(head.status)
-            if let chosen, head.status == 412 { site.refresh(chosen.provider) }
-            return goOn(.failed).map { .elsewhere($0) } ?? .refuse(nobody)
-        default:
+            return skip(.provider(head.status), as: .saturated)
+        // What a caller can be blamed for; all else is the provider's own doing.
+        case 400, 413, 415, 422:
             guard !isAnnounced else { return .refuse(.provider(head.status)) }
             isError = true
             errorStatus = head.status
             return .pass(error(head), .rewrite)
+        default:
+            if let chosen, head.status == 412 { site.refresh(chosen.provider) }
+            return skip(.provider(head.status))
         }
+    }
+
+    /// Nothing of this answer is for the caller: the next provider may serve it.
+    private func skip(
+        _ failure: Failure, as outcome: Receipt.Attempt.Outcome = .failed
+    ) -> Judgement {
+        lastFailure = failure
+        return goOn(outcome).map { .elsewhere($0) } ?? .refuse(nobody)
     }
 
     private func serve(_ head: ResponseHead, _ isAnnounced: Bool) -> Judgement {
@@ -163,17 +179,30 @@ final class RouterTap: EventTap {
             return .refuse(.provider(head.status))
         }
         isServing = true
-        var passed = head
-        passed.fields.removeAll(named: "server")
-        passed.fields.removeAll(named: "trailer")
-        addFields(&passed.fields)
-        return .pass(passed, isStreaming ? .rewrite : .watch)
+        // It goes nowhere else any more.
+        request.body = []
+        room.shrink(to: 0)
+        // Fields of a provider's own are nothing to its callers: cookies, names, other receipts.
+        var fields = HTTPFields()
+        if let type = head.fields.firstValue(named: "content-type") {
+            fields.append("Content-Type", type)
+        }
+        addFields(&fields)
+        addFraming(head.framing, &fields)
+        return .pass(
+            ResponseHead.own(status: 200, fields: fields, framing: head.framing),
+            isStreaming ? .rewrite : .watch)
+    }
+
+    private func addFraming(_ framing: BodyFraming, _ fields: inout HTTPFields) {
+        switch framing {
+        case .chunked: fields.append("Transfer-Encoding", "chunked")
+        case .length(let length): fields.append("Content-Length", String(length))
+        case .none, .untilClose: break
+        }
     }
 
     private func addFields(_ fields: inout HTTPFields) {
-        for name in ["x-ratel-receipt-id", "x-ratel-provider", "cache-control"] {
-            fields.removeAll(named: name)
-        }
         fields.append("X-Request-Id", request.id)
         fields.append("X-Generation-Id", request.id)
         fields.append("X-Ratel-Receipt-Id", request.id)
@@ -186,7 +215,7 @@ final class RouterTap: EventTap {
         var fields = HTTPFields()
         fields.append("Content-Type", "application/json")
         addFields(&fields)
-        if head.framing == .chunked { fields.append("Transfer-Encoding", "chunked") }
+        addFraming(head.framing, &fields)
         if let wait = head.fields.firstValue(named: "retry-after") {
             fields.append("Retry-After", wait)
         }
@@ -210,7 +239,9 @@ final class RouterTap: EventTap {
 
     override func event(_ bytes: Span<UInt8>, _ range: Range<Int>) -> Verdict {
         guard !isError else {
-            errorBody += Array(copying: bytes.extracting(range))
+            if errorBody.count + range.count <= RouterTap.maxError {
+                errorBody += Array(copying: bytes.extracting(range))
+            }
             return .drop
         }
         chain.append(bytes.extracting(range))
@@ -240,7 +271,7 @@ final class RouterTap: EventTap {
 
     private func noteToken(_ time: UInt64) {
         lastAt = time
-        if firstAt == 0 { firstAt = lastAt }
+        if firstAt == 0 { firstAt = time }
     }
 
     override func watch(_ content: Span<UInt8>) {
@@ -262,6 +293,7 @@ final class RouterTap: EventTap {
         guard isServing else { return [] }
         let rest = remainder
         if !rest.isEmpty { chain.append(rest.span) }
+        isWhole = true
         if !isStreaming {
             chain.end()
             contentBytes = ContentMeter.count(whole.span, 0..<whole.count)
@@ -270,22 +302,21 @@ final class RouterTap: EventTap {
         }
         take(signed)
         guard isStreaming, !isTerminated, !hasOwnError else { return rest }
-        return rest + (farewell(.noTerminator) ?? [])
+        // Half an event before it would make both unreadable.
+        return farewell(.noTerminator) ?? rest
     }
 
     override func farewell(_ failure: Failure) -> [UInt8]? {
+        if isError { return MappedError([], status: errorStatus).bytes }
         guard request.isStream else { return nil }
         hasOwnError = true
         return ErrorEvent(failure, of: request.path, id: request.id).bytes
     }
 
-    /// Facts that are this answer's, and signed by who served it.
+    /// Facts that are this answer's; whose they are, its entry in the ledger is held to.
     private func take(_ statement: SignedStatement?) {
-        guard let statement, let chosen, let facts = try? ServiceFacts(statement),
-            statement.key == chosen.statement.key, facts.receipt == request.id,
-            facts.router == site.book.keyDigest,
-            facts.offer == chosen.statement.digest, facts.request == Digest.sha256(request.body),
-            facts.chainHead == chain.head, facts.events == Int64(chain.count)
+        guard let statement, let facts = try? ServiceFacts(statement), measured.fits(facts),
+            facts.router == site.book.keyDigest
         else { return }
         service = statement
     }
@@ -330,16 +361,17 @@ final class RouterTap: EventTap {
     private func settle(
         _ service: SignedStatement, _ chosen: Market.Chosen, isWhole: Bool
     ) {
-        guard let facts = try? ServiceFacts(service) else { return }
-        let answer = measured.answer(facts.usage)
-        settleTicket(isWhole ? .served(answer) : hasOwnError ? .failed : .gaveUp(answer))
-        do {
+        do throws(Refusal) {
             let entry = try pending.served(
                 service, under: chosen.statement, at: System.nowMilliseconds)
+            let answer = measured.answer(entry.receipt.usage)
+            settleTicket(isWhole ? .served(answer) : hasOwnError ? .failed : .gaveUp(answer))
             site.settle(entry, request, measured, chosen.provider.name)
         } catch {
-            site.settle(
-                failedEntry(System.nowMilliseconds), request, nil, chosen.provider.name)
+            settleTicket(.failed)
+            site.state.refuseFacts(of: request.id, chosen.provider, error)
+            let entry = failedEntry(System.nowMilliseconds)
+            site.settle(entry, request, nil, chosen.provider.name)
         }
     }
 
@@ -360,31 +392,8 @@ final class RouterTap: EventTap {
             first: firstAt > 0 ? Int64((firstAt - min(firstAt, sentAt)) / 1_000) : 0,
             spread: Int64((lastAt - firstAt) / 1_000), requestBytes: request.requestBytes,
             hasReferences: request.hasReferences, hasTools: request.hasTools,
-            maxOutput: request.terms.maxOutput,
-            chunks: chunks, contentBytes: contentBytes)
-    }
-}
-
-/// What the router saw of one answer itself.
-struct MeasuredAnswer: Sendable {
-    /// Microseconds to the first token, and from it to the last.
-    let first: Int64
-    let spread: Int64
-    let requestBytes: Int64
-    let hasReferences: Bool
-    let hasTools: Bool
-    let maxOutput: Int64?
-    let chunks: Int64
-    let contentBytes: Int64
-
-    /// Beside what the provider counted.
-    func answer(_ usage: Usage) -> Reputation.Answer {
-        let check = CountCheck(
-            requestBytes: requestBytes, hasReferences: hasReferences, maxOutput: maxOutput,
-            chunks: chunks, contentBytes: contentBytes, toolCalls: hasTools ? chunks : 0)
-        return Reputation.Answer(
-            first: first, gap: chunks > 1 ? spread / (chunks - 1) : nil,
-            usage: usage, requestBytes: requestBytes, contentBytes: contentBytes,
-            counts: check.verdict(on: usage))
+            maxOutput: request.outputLimit,
+            chunks: chunks, contentBytes: contentBytes, request: digest, chainHead: chain.head,
+            events: Int64(chain.count), isWhole: isWhole)
     }
 }
