@@ -4,9 +4,9 @@
 //
 //   engine PORT CORE
 //
-// The query of POST /v1/chat/completions says how: rate=R events a second of this stream (0: as
-// fast as they are taken), n=N events (16), batch=B events a write (1). Every event of a stream is
-// the same but for '@' and 16 hexadecimal digits of CLOCK_MONOTONIC ns, as the load client has it.
+// The content of a message says how: ?rate=R&n=N&batch=B, R events a second of this stream (0: as
+// fast as they are taken), N events (16), B events a write (1). Every event of a stream is the same
+// but for '@' and 16 hexadecimal digits of CLOCK_MONOTONIC ns, as the load client has it.
 
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -152,10 +152,11 @@ static long number(const char *text, const char *name, long usual) {
     return found ? atol(found + strlen(name)) : usual;
 }
 
-static void begin(struct conn *conn, const char *line, const char *body) {
-    conn->n = number(line, "n=", 16);
-    conn->batch = number(line, "batch=", 1);
-    long rate = number(line, "rate=", 200);
+static void begin(struct conn *conn, const char *body) {
+    const char *how = strchr(body, '?');
+    conn->n = how ? number(how, "&n=", 16) : 16;
+    conn->batch = how ? number(how, "&batch=", 1) : 1;
+    long rate = how ? number(how, "?rate=", 200) : 200;
     conn->period = rate ? 1000000000u / (uint64_t)rate * (uint64_t)conn->batch : 0;
     conn->counts = strstr(body, "\"continuous_usage_stats\":true");
     conn->tells_total = strstr(body, "\"include_usage\":true");
@@ -181,15 +182,14 @@ static void requests(struct conn *conn) {
         size_t whole = (size_t)(blank + 4 - conn->in) + size;
         if (whole >= ROOM) conn->is_dead = true;
         if (conn->got < whole || conn->is_dead) return;
-        char *line = strndup(conn->in, strcspn(conn->in, "\r")), *body = strndup(blank + 4, size);
-        if (!strncmp(line, "POST ", 5)) {
-            begin(conn, line, body);
+        char *body = strndup(blank + 4, size);
+        if (!strncmp(conn->in, "POST ", 5)) {
+            begin(conn, body);
         } else {
             static const char ok[] = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}";
             add(conn, ok, sizeof ok - 1);
             flush(conn);
         }
-        free(line);
         free(body);
         memmove(conn->in, conn->in + whole, conn->got - whole);
         conn->got -= whole;

@@ -111,6 +111,9 @@ static void make_body(void) {
     body = malloc((size_t)size + 1);
     if (!size) return;
     char *to = body + sprintf(body, "%s", begin);
+    // A router passes no query on: an engine behind one reads it here.
+    const char *query = strchr(settings.path, '?');
+    for (; query && *query && rest > 0; rest--) *to++ = *query++;
     for (long i = 0; i < rest; i++) *to++ = words[i % (long)(sizeof words - 1)];
     memcpy(to, end, sizeof end);
 }
