@@ -105,7 +105,8 @@ def ask_for_everything(market):
         marked(model=f"{MARK}-model"), marked(provider={"only": [f"{MARK}-provider"]}),
         marked(provider={f"{MARK}-member": 1}, ratel={f"{MARK}-own": 1}),
         marked(provider=MARK), marked(provider={"sort": MARK}), marked(stream=MARK),
-        marked(max_tokens=MARK), marked(n=MARK), marked(model=MARK, models=[MARK]), marked(model={MARK: 1}),
+        marked(max_tokens=MARK), marked(n=MARK), marked(model=MARK, models=[MARK]),
+        marked(model={MARK: 1}),
         marked(provider={"attestation": {"sessions": [MARK], "min_claims": [MARK]}}),
         f'{{"{MARK}":{MARK}'.encode(), f'{{"{MARK}":1,"{MARK}":2}}'.encode(), MARK.encode()]
     for body in mistakes:
