@@ -54,7 +54,15 @@ enum CallerSide {
     /// When answers under way are cut; nil where they are not.
     var cutsAt: UInt64? { link.cutsAt }
 
-    func lendBuffer() -> Buffer? { link.lendBuffer() }
+    /// For each read of an answer in chunks of this side's own: counts nothing.
+    @inline(__always) func lendBuffer() -> Buffer? {
+        var buffer: Buffer?
+        switch self {
+        case .connection(let link): link.with { buffer = $0.lendBuffer() }
+        case .stream(let stream): stream.with { buffer = $0.connection.downstream.lendBuffer() }
+        }
+        return buffer
+    }
 
     @inline(__always) func send(_ buffer: consuming Buffer) -> WriteOutcome {
         var outcome = WriteOutcome.sent

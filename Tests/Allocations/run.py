@@ -1,9 +1,9 @@
 """Heap allocations and reference counting per relayed read, in steady state: the law is zero.
 
 A real `ratel serve` and a real `ratel connect` (release builds) relay one stream, one event at a
-time, in each direction, and so does a `ratel proxy`, routed and as a passthrough, with the heap and
-Swift's reference counting counted by counters.c. The
-thresholds below are the whole allowance, per 1,000 reads, for what happens beside the data path
+time, in each direction, and so do a `ratel proxy`, routed and as a passthrough, and a sidecar that
+meters with a router before it, with the heap and Swift's reference counting counted by counters.c.
+The thresholds below are the whole allowance, per 1,000 reads, for what happens beside the data path
 (one timer a second).
 
 Usage: run.py RATEL
@@ -19,6 +19,8 @@ import sys
 import tempfile
 import threading
 import time
+
+import metered
 
 # Of one window: some 0.2 s, since two timers fire each second and most windows have to miss both.
 READS = 1000
@@ -151,7 +153,8 @@ def main():
         failures += over_tls(ratel, directory, library, backend)
         failures += over_tls(ratel, directory, library, backend, TICKING, "--padding", "tick")
         failures += through_proxy(ratel, directory, library, backend)
-    print(f"{12 - failures} passed, {failures} failed")
+        failures += metered.measured(sys.modules[__name__], ratel, directory, library)
+    print(f"{15 - failures} passed, {failures} failed")
     return 1 if failures else 0
 
 

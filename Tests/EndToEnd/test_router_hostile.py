@@ -249,6 +249,36 @@ def test_what_bodies_take_is_bounded(context):
         assert grown < 150 * 1024, grown
 
 
+def test_bodies_are_of_32_mib_at_most(context):
+    with routed(context) as market:
+        announced = request(b"", "Content-Length: 33554433", length=False)
+        assert ask(market, announced).status == 413
+        with TLSClient(market.router_port) as client:
+            client.send(request(b"", "Transfer-Encoding: chunked", length=False))
+            block = chunk(b" " * (1 << 20))
+            with contextlib.suppress(OSError):
+                for _ in range(33):
+                    client.send(block)
+            assert client.answer().status == 413
+        # One that is just as large as it may be holds nobody else up for long.
+        large = chat("x" * (33554432 - len(chat(""))))
+        done = []
+
+        def upload():
+            done.append(ask(market, request(large)).status)
+
+        thread = threading.Thread(target=upload)
+        thread.start()
+        slowest = 0
+        while not done:
+            began = time.monotonic()
+            assert ask(market, request(b"", path="/health", method="GET")).status == 200
+            slowest = max(slowest, time.monotonic() - began)
+        thread.join()
+        assert done == [400], done  # No context has room for so much.
+        print(f"    while 32 MiB were read, others waited {slowest:.2f} s at most")
+
+
 def test_providers_hear_nothing_of_who_asks(context):
     with routed(context) as market:
         lines = ["X-User: CANARY", "Api-Key: CANARY", "X-Request-Id: CANARY", "Cookie: a=CANARY",

@@ -3,7 +3,6 @@
 import contextlib
 import gzip
 import json
-import threading
 import time
 
 from harness import wait_until
