@@ -14,7 +14,7 @@ final class RouterSite {
     /// A pool outlives its links.
     private var retired: [UpstreamPool] = []
     /// Bytes of bodies that are being collected or wait for the ledger.
-    private(set) var collecting = 0
+    private var collecting = 0
     /// Of these, each account's.
     private var collectingOf: [String: Int] = [:]
 
@@ -32,7 +32,6 @@ final class RouterSite {
 
     var market: Market { state.market }
     var book: RouterBook { state.book }
-    var policyHash: [UInt8] { state.policyHash }
 
     /// Connections to a provider; nil where it is admitted no more.
     func pool(for provider: Provider) -> UpstreamPool? {

@@ -15,6 +15,8 @@ final class RouterTap: EventTap {
     private let room: BodyRoom
     private let site: RouterSite
     private let head: RequestHead
+    /// Of the policies that the choice rested on: read once, as it is a digest over all of them.
+    private let policy: [UInt8]
     private var attempts: Attempts
     private var tried: [Receipt.Attempt] = []
     private var chosen: Market.Chosen?
@@ -51,6 +53,7 @@ final class RouterTap: EventTap {
         digest = Digest.sha256(request.body)
         self.head = head
         self.site = site
+        policy = site.state.policyHash
         attempts = Attempts(
             request.decision, receipt: request.id, seed: request.seed.bytes,
             limit: request.terms.attemptLimit)
@@ -92,7 +95,7 @@ final class RouterTap: EventTap {
             id: request.id, account: request.account.id, reserve: request.reserve,
             started: request.started, decision: request.decision, attempts: tried,
             offer: chosen?.statement.digest, price: chosen?.offer.price,
-            policy: site.policyHash, seedCommitment: request.seed.commitment)
+            policy: policy, seedCommitment: request.seed.commitment)
     }
 
     /// What a caller hears where nobody is left.
@@ -110,7 +113,7 @@ final class RouterTap: EventTap {
     func giveUp() {
         neverBegan()
         chosen = nil
-        site.settle(failedEntry(System.nowMilliseconds), request, nil, nil)
+        site.settle(pending.failed(at: System.nowMilliseconds), request, nil, nil)
     }
 
     override func didSendRequest() { sentAt = System.uptime }
@@ -134,12 +137,7 @@ final class RouterTap: EventTap {
             tried.append(Receipt.Attempt(offer: chosen.statement.digest, outcome: outcome))
         }
         chosen = nil
-        if let ticket {
-            site.market.end(
-                ticket, outcome == .saturated ? .saturated : .failed,
-                now: System.nowMilliseconds)
-        }
-        ticket = nil
+        settleTicket(outcome == .saturated ? .saturated : .failed)
     }
 
     // MARK: The head
@@ -338,13 +336,12 @@ final class RouterTap: EventTap {
         let now = System.nowMilliseconds
         let isCallers = summary.failure?.code == "client.left"
         guard isServing, let chosen else {
-            if isError || isCallers { settleTicket(.callers) } else { leave(.failed) }
-            if isError { attemptEnded() }
-            return site.settle(failedEntry(now), request, nil, nil)
+            if isError || isCallers { settleTicket(.callers) }
+            if isError || !isCallers { leave(.failed) }
+            return site.settle(pending.failed(at: now), request, nil, nil)
         }
-        let isWhole = summary.failure == nil && service != nil && !hasOwnError
         if let service {
-            settle(service, chosen, isWhole: isWhole)
+            settle(service, chosen, isServed: summary.failure == nil && !hasOwnError)
         } else {
             settleTicket(isCallers ? .gaveUp(nil) : .failed)
             // It signs what it served, and is asked for that.
@@ -352,34 +349,21 @@ final class RouterTap: EventTap {
         }
     }
 
-    private func attemptEnded() {
-        guard let chosen else { return }
-        tried.append(Receipt.Attempt(offer: chosen.statement.digest, outcome: .failed))
-        self.chosen = nil
-    }
-
     private func settle(
-        _ service: SignedStatement, _ chosen: Market.Chosen, isWhole: Bool
+        _ service: SignedStatement, _ chosen: Market.Chosen, isServed: Bool
     ) {
         do throws(Refusal) {
             let entry = try pending.served(
                 service, under: chosen.statement, at: System.nowMilliseconds)
             let answer = measured.answer(entry.receipt.usage)
-            settleTicket(isWhole ? .served(answer) : hasOwnError ? .failed : .gaveUp(answer))
+            settleTicket(isServed ? .served(answer) : hasOwnError ? .failed : .gaveUp(answer))
             site.settle(entry, request, measured, chosen.provider.name)
         } catch {
             settleTicket(.failed)
             site.state.refuseFacts(of: request.id, chosen.provider, error)
-            let entry = failedEntry(System.nowMilliseconds)
+            let entry = pending.failed(at: System.nowMilliseconds)
             site.settle(entry, request, nil, chosen.provider.name)
         }
-    }
-
-    private func failedEntry(_ now: Int64) -> Ledger.Entry {
-        var left = pending
-        left.attempts = tried
-        if chosen == nil { (left.offer, left.price) = (nil, nil) }
-        return left.failed(at: now)
     }
 
     private func settleTicket(_ outcome: Market.Outcome) {
