@@ -109,11 +109,7 @@ final class DeskWork {
             // One of them cannot be written: it must not hold up the others.
             var alone = rest.prefix(count).map { [$0][...] }[...]
             while var one = alone.popFirst() {
-                do throws(LedgerError) {
-                    try next(&one, ledger)
-                } catch {
-                    throw error
-                }
+                try next(&one, ledger)
                 rest.removeFirst()
             }
             return

@@ -22,11 +22,8 @@ extension Ledger {
     /// left. Each is to be written with the facts that its provider signed, or abandoned.
     public func pending() throws(LedgerError) -> [Pending] {
         let rows = try database.query(
-            """
-            SELECT id, account, reserve, started_ms, policy, seed_commitment, decision, attempts,
-                offer, price
-            FROM pending WHERE router = $1 ORDER BY started_ms, id
-            """, .blob(router))
+            "SELECT \(PendingRow.columns) FROM pending WHERE router = $1 ORDER BY started_ms, id",
+            .blob(router))
         var found: [Pending] = []
         for row in rows {
             guard let pending = PendingRow.read(row) else {
@@ -44,11 +41,8 @@ extension Ledger {
     public func abandon(_ id: String, at time: Int64) throws(LedgerError) -> SignedStatement? {
         try write { () throws(LedgerError) in
             let rows = try database.query(
-                """
-                SELECT id, account, reserve, started_ms, policy, seed_commitment, decision,
-                    attempts, offer, price
-                FROM pending WHERE router = $1 AND id = $2
-                """, .blob(router), .text(id))
+                "SELECT \(PendingRow.columns) FROM pending WHERE router = $1 AND id = $2",
+                .blob(router), .text(id))
             guard let row = rows.first else { return try receipt(id) }
             guard let pending = PendingRow.read(row) else {
                 throw LedgerError(.damaged, "the pending request \(id) cannot be read")
@@ -86,9 +80,7 @@ extension Ledger {
     private func note(_ request: Pending) throws(LedgerError) {
         try database.run(
             """
-            INSERT INTO pending
-                (router, id, account, reserve, started_ms, policy, seed_commitment, decision,
-                    attempts, offer, price)
+            INSERT INTO pending (router, \(PendingRow.columns))
             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
             ON CONFLICT (router, id) DO UPDATE SET
                 reserve = excluded.reserve, decision = excluded.decision,
@@ -103,6 +95,11 @@ extension Ledger {
 
 /// How a pending request stands in its row.
 private enum PendingRow {
+    /// In the order in which they are read and written.
+    static let columns = """
+        id, account, reserve, started_ms, policy, seed_commitment, decision, attempts, offer, price
+        """
+
     static func text(_ attempts: [Receipt.Attempt]) -> String {
         JSONValue.array(
             attempts.map {
@@ -121,7 +118,7 @@ private enum PendingRow {
         ]).serialised()
     }
 
-    /// Reads the columns from `id` to `price`.
+    /// Reads `columns`.
     static func read(_ row: [LedgerValue]) -> Ledger.Pending? {
         guard let id = row[0].text, let account = row[1].text, let reserve = row[2].integer,
             let started = row[3].integer, let policy = row[4].blob, let seed = row[5].blob,

@@ -88,11 +88,6 @@ final class Metering: Sendable {
         open.withLock { $0[standing.offer.model.id, default: 1] -= 1 }
     }
 
-    /// Requests under way of each model, for the metrics.
-    var openRequests: [(String, Int)] {
-        open.withLock { $0.sorted { $0.key < $1.key }.map { ($0.key, Int($0.value)) } }
-    }
-
     /// What parts the cache of this caller from others': the same for as long as this process runs.
     func salt(of caller: String) -> String {
         Hex.encode(Digest.sha256.authenticate(Array(caller.utf8), key: saltKey))

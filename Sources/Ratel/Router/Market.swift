@@ -59,11 +59,6 @@ final class Market: Sendable {
         }
     }
 
-    /// Whether the provider was ever put up for the model.
-    func knows(_ provider: Provider, _ model: String) -> Bool {
-        state.withLock { $0.stalls[model]?.contains { $0.provider === provider } ?? false }
-    }
-
     /// Drops what the provider offers no more, where that is more than it may offer at once: what
     /// it withdrew is listed for as long as there are no more names than that.
     func keep(_ models: Set<String>, of provider: Provider) {

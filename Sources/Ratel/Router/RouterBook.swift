@@ -21,8 +21,6 @@ final class RouterBook: Sendable {
     struct Seed: Sendable {
         let bytes: [UInt8]
         let commitment: [UInt8]
-        /// The period that it is of.
-        let index: Int64
     }
 
     let key: PrivateKey
@@ -154,7 +152,7 @@ final class RouterBook: Sendable {
                 guard case .success(let bytes) = outcome else { return }
                 seeds.withLock { seeds in
                     seeds[index] = Seed(
-                        bytes: bytes, commitment: Decision.commitment(to: bytes), index: index)
+                        bytes: bytes, commitment: Decision.commitment(to: bytes))
                     for old in seeds.keys where old < index - 2 { seeds[old] = nil }
                 }
             }
