@@ -47,24 +47,8 @@ struct RouteCommand: ParsableCommand {
             valueName: "duration"))
     var challenge: String?
 
-    @Option(
-        help: ArgumentHelp(
-            "The API server that knows the endpoints of services (default: the cluster's).",
-            valueName: "url"))
-    var api: String?
-
-    @Option(
-        name: .customLong("api-ca"),
-        help: ArgumentHelp(
-            "PEM of its authority (default: the service account's).", valueName: "file"))
-    var apiCA: String?
-
-    @Option(
-        name: .customLong("api-token"),
-        help: ArgumentHelp(
-            "The token that it is asked with (default: the service account's).",
-            valueName: "file"))
-    var apiToken: String?
+    @OptionGroup(title: "Kubernetes (for providers by their endpoint_slices)")
+    var kubernetes: KubernetesOptions
 
     @OptionGroup(title: "Attestation")
     var attestation: AttesterOptions
@@ -83,12 +67,12 @@ struct RouteCommand: ParsableCommand {
             let own = [
                 "listen": listen, "policy": policy, "providers": providers, "state": state,
                 "ledger": ledger, "export-period": exportPeriod, "challenge": challenge,
-                "api": api, "api-ca": apiCA, "api-token": apiToken,
             ]
             return try Router.run(
                 RouterSettings(
                     ConfigurationSource(
-                        own, attestation.flags, collateral.flags, service.flags, common.flags)))
+                        own, kubernetes.flags, attestation.flags, collateral.flags, service.flags,
+                        common.flags)))
         }
     }
 }

@@ -38,22 +38,6 @@ struct WebhookCommand: ParsableCommand {
             valueName: "duration"))
     var certificateLife: String?
 
-    @Option(help: ArgumentHelp("The API server (default: the cluster's).", valueName: "url"))
-    var api: String?
-
-    @Option(
-        name: .customLong("api-ca"),
-        help: ArgumentHelp(
-            "PEM of its authority (default: the service account's).", valueName: "file"))
-    var apiCA: String?
-
-    @Option(
-        name: .customLong("api-token"),
-        help: ArgumentHelp(
-            "The token that it is asked with (default: the service account's).",
-            valueName: "file"))
-    var apiToken: String?
-
     @Option(
         help: ArgumentHelp(
             "How long SIGTERM waits for questions under way (default: 30s).",
@@ -67,6 +51,9 @@ struct WebhookCommand: ParsableCommand {
             valueName: "duration"))
     var drainDelay: String?
 
+    @OptionGroup(title: "Kubernetes")
+    var kubernetes: KubernetesOptions
+
     @OptionGroup(title: "Running")
     var service: ServiceOptions
 
@@ -74,11 +61,10 @@ struct WebhookCommand: ParsableCommand {
         try finish { () throws(ConfigurationError) in
             let own = [
                 "template": template, "dns-name": dnsName, "configuration": configuration,
-                "listen": listen, "certificate-life": certificateLife, "api": api,
-                "api-ca": apiCA, "api-token": apiToken, "grace": grace,
-                "drain-delay": drainDelay,
+                "listen": listen, "certificate-life": certificateLife,
+                "grace": grace, "drain-delay": drainDelay,
             ]
-            return try Webhook.run(ConfigurationSource(own, service.flags))
+            return try Webhook.run(ConfigurationSource(own, kubernetes.flags, service.flags))
         }
     }
 }

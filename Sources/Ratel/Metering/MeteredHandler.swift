@@ -32,7 +32,7 @@ final class MeteredHandler: RequestHandler {
     func handle(_ head: RequestHead) -> Disposition {
         if WellKnownPath.isReserved(head.path) { return reserved(head) }
         guard let path = InferencePath(rawValue: head.path) else { return beside(head) }
-        guard head.method == "POST" else { return .respond(.meteredMethod) }
+        guard head.method == "POST" else { return .respond(.methodRefused("POST")) }
         // Before a body is read that could not be served.
         guard !metering.isFull else { return .respond(.saturated("requests wait in the engine")) }
         if case .length(let length) = head.framing, length > UInt64(MeteredHandler.maxBody) {
@@ -55,8 +55,7 @@ final class MeteredHandler: RequestHandler {
             return wellKnown.disposition(of: head)
         }
         if head.path == WellKnownPath.offers {
-            return .answer(
-                status: 200, contentType: "application/json", body: OffersDocument(metering).bytes)
+            return .document(OffersDocument(metering).json)
         }
         guard head.path.hasPrefix(WellKnownPath.receipts) else {
             return wellKnown.disposition(of: head)
@@ -64,9 +63,7 @@ final class MeteredHandler: RequestHandler {
         let (statement, isOpen) = metering.book.facts(
             String(head.path.dropFirst(WellKnownPath.receipts.count)))
         guard let statement else { return .respond(isOpen ? .openReceipt : .noReceipt) }
-        return .answer(
-            status: 200, contentType: "application/json",
-            body: Array(statement.json.serialised().utf8))
+        return .document(statement.json)
     }
 
     func answer(_ body: [UInt8], with reply: LocalReply) {

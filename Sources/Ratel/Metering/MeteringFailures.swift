@@ -1,20 +1,11 @@
 internal import Streams
 
 extension Failure {
-    static let meteredMethod = Failure(
-        status: 405, code: "request.method", message: "this path has another method",
-        stage: "request", field: "method", expected: "POST", got: "another", allowed: "POST")
-
     static let notOffered = Failure(
         status: 404, code: "path.not_offered", message: "this provider serves other paths",
         stage: "request", field: "path",
         expected: InferencePath.allCases.map(\.rawValue).joined(separator: ", "),
         got: "another path", remedy: "engines' other paths are not for callers")
-
-    static let noModel = Failure(
-        status: 400, code: "request.model.missing", message: "the body names no model",
-        stage: "request", field: "model", expected: "the name of a model, as text", got: "none",
-        remedy: "GET /v1/models has the names")
 
     static let modelNotOffered = Failure(
         status: 404, code: "model_not_found", message: "this provider does not offer the model",

@@ -10,9 +10,9 @@ struct OffersDocument {
         self.metering = metering
     }
 
-    var bytes: [UInt8] {
+    var json: JSONValue {
         let all = metering.book.offers
-        let document = JSONValue.members([
+        return .members([
             ("offers", .array(all.map(\.statement.json))),
             (
                 "models",
@@ -27,6 +27,5 @@ struct OffersDocument {
             ),
             ("is_full", .bool(metering.isFull)),
         ])
-        return Array(document.serialised().utf8)
     }
 }

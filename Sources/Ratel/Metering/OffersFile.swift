@@ -54,21 +54,10 @@ struct OffersFile: Sendable, Equatable {
         let fields = try root.fields(
             required: ["version", "models"], optional: ["queue", "cache_salt"])
         _ = try fields["version"]?.integer(1...1)
-        models = []
-        for node in try fields["models"]?.items() ?? [] {
-            guard models.count < OffersFile.maxModels else {
-                throw node.refusal(
-                    "offers.list.too_long", expected: "at most \(OffersFile.maxModels)",
-                    got: "more")
-            }
-            let model = try OffersFile.model(node)
-            guard !models.contains(where: { $0.offer.model.id == model.offer.model.id }) else {
-                throw node.refusal(
-                    "offers.name.duplicate", expected: "one offer for each model",
-                    got: model.offer.model.id)
-            }
-            models.append(model)
-        }
+        models =
+            try fields["models"]?.list(
+                atMost: OffersFile.maxModels, name: \.offer.model.id,
+                each: "one offer for each model", OffersFile.model) ?? []
         guard !models.isEmpty else {
             throw root.refusal("offers.value.refused", expected: "a model", got: "none")
         }

@@ -72,6 +72,30 @@ struct PolicyNode {
         }
     }
 
+    /// The entries of a sequence, each with a name of its own.
+    ///
+    /// Errors: `….list.too_long` beyond `limit` of them, and `….name.duplicate`, which expects
+    /// what `each` says.
+    func list<Entry>(
+        atMost limit: Int, name: (Entry) -> String, each: String = "one name each",
+        _ read: (PolicyNode) throws(Refusal) -> Entry
+    ) throws(Refusal) -> [Entry] {
+        var found: [Entry] = []
+        var names: Set<String> = []
+        for item in try items() {
+            guard found.count < limit else {
+                throw item.refusal(
+                    code("list.too_long"), expected: "at most \(limit)", got: "more")
+            }
+            let entry = try read(item)
+            guard names.insert(name(entry)).inserted else {
+                throw item.refusal(code("name.duplicate"), expected: each, got: name(entry))
+            }
+            found.append(entry)
+        }
+        return found
+    }
+
     /// The characters of a scalar.
     func text() throws(Refusal) -> String {
         guard case .scalar(let scalar) = node else { throw wrongType("one value") }

@@ -38,6 +38,15 @@ public struct TrustedRoots: Sendable, Equatable {
 struct NamedFiles {
     let folder: String
 
+    init(folder: String) { self.folder = folder }
+
+    /// Of the folder in which the file at `path` lies.
+    init(besideFile path: String) {
+        let parts = path.split(separator: "/", omittingEmptySubsequences: false).dropLast()
+        let isAtRoot = path.hasPrefix("/") && parts.count == 1
+        folder = isAtRoot ? "/" : parts.joined(separator: "/")
+    }
+
     /// 4 MiB: the web's authorities are some 150, 250 KiB; a chain is some KiB.
     private static let maxSize = 4 << 20
 

@@ -29,10 +29,7 @@ public struct ProxyLoader {
     public static func load(
         bytes: [UInt8], path: String
     ) throws(Refusal) -> ProxyConfiguration {
-        let folder = path.split(separator: "/", omittingEmptySubsequences: false).dropLast()
-        let isAtRoot = path.hasPrefix("/") && folder.count == 1
-        let files = NamedFiles(folder: isAtRoot ? "/" : folder.joined(separator: "/"))
-        return try ProxyLoader(files: files).configuration(
+        try ProxyLoader(files: NamedFiles(besideFile: path)).configuration(
             try PolicyNode.read(bytes, as: .proxy, maxSize: maxSize), path)
     }
 
@@ -63,22 +60,6 @@ public struct ProxyLoader {
     private func entries<Entry>(
         _ node: PolicyNode?, name: (Entry) -> String, _ read: (PolicyNode) throws(Refusal) -> Entry
     ) throws(Refusal) -> [Entry] {
-        guard let node else { return [] }
-        var found: [Entry] = []
-        var names: Set<String> = []
-        for item in try node.items() {
-            guard found.count < ProxyLoader.maxEntries else {
-                throw item.refusal(
-                    node.code("list.too_long"), expected: "at most \(ProxyLoader.maxEntries)",
-                    got: "more")
-            }
-            let entry = try read(item)
-            guard names.insert(name(entry)).inserted else {
-                throw item.refusal(
-                    node.code("name.duplicate"), expected: "one name each", got: name(entry))
-            }
-            found.append(entry)
-        }
-        return found
+        try node?.list(atMost: ProxyLoader.maxEntries, name: name, read) ?? []
     }
 }

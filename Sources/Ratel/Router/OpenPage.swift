@@ -33,23 +33,23 @@ struct OpenPage {
                 body: Array((router.status?.exposition ?? "").utf8))
         case "/v1/models":
             let listing = ModelListing(router)
-            return json(query("format") == "openrouter" ? listing.openRouter : listing.openAI)
+            return .document(query("format") == "openrouter" ? listing.openRouter : listing.openAI)
         case "/v1/ratel/offers":
             let views = router.market.views(now: System.nowMilliseconds)
-            return json(.members([("offers", .array(views.map(\.statement.json)))]))
-        case "/v1/ratel/attestation": return json(ProvidersDocument(router).json)
+            return .document(.members([("offers", .array(views.map(\.statement.json)))]))
+        case "/v1/ratel/attestation": return .document(ProvidersDocument(router).json)
         case let path where path.hasPrefix("/v1/models/"):
             let name = String(path.dropFirst("/v1/models/".count))
             guard let model = ModelListing(router).model(name) else {
                 return .respond(.modelUnknown(name))
             }
-            return json(model)
+            return .document(model)
         case let path where path.hasPrefix("/v1/ratel/sessions/"):
             let name = String(path.dropFirst("/v1/ratel/sessions/".count))
             guard let session = ProvidersDocument(router).session(name) else {
                 return .respond(.sessionUnknown)
             }
-            return json(session)
+            return .document(session)
         default: return nil
         }
     }
@@ -60,10 +60,6 @@ struct OpenPage {
         .answer(status: status, contentType: "text/plain; charset=utf-8", body: Array(body.utf8))
     }
 
-    private func json(_ value: JSONValue) -> Disposition {
-        .answer(
-            status: 200, contentType: "application/json", body: Array(value.serialised().utf8))
-    }
 }
 
 extension RequestHead {
@@ -207,19 +203,12 @@ struct ProvidersDocument {
             ("name", .string(provider.name)), ("admitted", .bool(now.admission != nil)),
         ]
         if let admission = now.admission {
+            members += admission.members
             members += [
-                ("session", .string(admission.session)), ("peer", .string(admission.peer)),
-                ("claims", .array(admission.claims.sorted().map { .string($0) })),
-                ("appraised_ms", .integer(admission.appraised)),
-                ("until_ms", .integer(admission.until)),
                 ("receipt_key_hash", .string(Hex.encode(admission.receiptKey))),
                 ("policy", .string(Hex.encode(admission.policyDigest))),
             ]
         }
-        if let trouble = now.trouble {
-            members.append(
-                ("refused", .members(trouble.parts.map { ($0.name, .string($0.text)) })))
-        }
-        return .members(members)
+        return .members(members + now.refused)
     }
 }

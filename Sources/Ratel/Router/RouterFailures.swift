@@ -1,4 +1,3 @@
-internal import HTTP
 internal import Receipts
 internal import Streams
 
@@ -53,30 +52,11 @@ extension Failure {
         stage: "request", field: "path", expected: "a path of OpenAI's API, or /v1/ratel/…",
         got: "another")
 
-    static func methodRefused(_ allowed: String) -> Failure {
-        Failure(
-            status: 405, code: "request.method", message: "this path has another method",
-            stage: "request", field: "method", expected: allowed, got: "another",
-            allowed: allowed)
-    }
-
     static let noTerminator = Failure(
         status: 502, code: "upstream.unterminated",
         message: "the provider's stream ended without its last event", stage: "response",
         expected: "the event that ends a stream of this API", got: "the end of the body",
         remedy: "send the request again")
-
-    static func provider(_ status: Int) -> Failure {
-        Failure(
-            status: 502, code: "upstream.status", message: "the provider failed",
-            stage: "response", field: "status", expected: "an answer", got: "\(status)",
-            remedy: "send the request again")
-    }
-
-    static let packed = Failure(
-        status: 502, code: "upstream.encoding", message: "the provider's answer is packed",
-        stage: "response", field: "Content-Encoding", expected: "none, as none was asked for",
-        got: "another", remedy: "send the request again")
 
     /// What a caller hears whose request nobody is left to serve.
     ///
@@ -123,12 +103,5 @@ extension Failure {
             message: "no provider of this model is as the request demands", stage: "request",
             field: "provider", expected: "demands that a provider meets", got: words,
             remedy: "relax `provider`; the words say what each was left out for", retryAfter: nil)
-    }
-}
-
-extension ResponseHead {
-    /// Whether its content is as it is read, and not packed.
-    var isPlain: Bool {
-        fields.values(named: "content-encoding").allSatisfy { $0.lowercased() == "identity" }
     }
 }

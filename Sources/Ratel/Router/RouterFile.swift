@@ -53,8 +53,6 @@ struct RouterFile: Sendable, Equatable {
     let providers: [Provider]
     let keys: [Key]
     let listings: [Listing]
-    /// SHA-256 over the file: what the choice of providers rests on, beside their policies.
-    let digest: [UInt8]
 
     /// Bytes of a file; providers and keys in it.
     private static let maxSize = 4 << 20
@@ -70,28 +68,26 @@ struct RouterFile: Sendable, Equatable {
                 expected: "a file of at most \(maxSize) bytes", got: "none that can be read",
                 remedy: "check the path and its permissions")
         }
-        let folder = path.split(separator: "/", omittingEmptySubsequences: false).dropLast()
-        let isAtRoot = path.hasPrefix("/") && folder.count == 1
         return try RouterFile(
-            try PolicyNode.read(bytes, as: .router, maxSize: maxSize),
-            NamedFiles(folder: isAtRoot ? "/" : folder.joined(separator: "/")),
-            Digest.sha256(bytes))
+            try PolicyNode.read(bytes, as: .router, maxSize: maxSize), NamedFiles(besideFile: path))
     }
 
-    private init(_ root: PolicyNode, _ files: NamedFiles, _ digest: [UInt8]) throws(Refusal) {
+    private init(_ root: PolicyNode, _ files: NamedFiles) throws(Refusal) {
         let fields = try root.fields(
             required: ["version", "providers", "keys"], optional: ["models"])
         _ = try fields["version"]?.integer(1...1)
-        self.digest = digest
-        providers = try RouterFile.list(
-            fields["providers"], atMost: RouterFile.maxProviders, name: \.name
-        ) { node throws(Refusal) in try Provider(node, files) }
-        keys = try RouterFile.list(fields["keys"], atMost: RouterFile.maxKeys, name: \.name) {
-            node throws(Refusal) in try Key(node)
-        }
-        listings = try RouterFile.list(
-            fields["models"], atMost: RouterFile.maxProviders, name: \.id
-        ) { node throws(Refusal) in try Listing(node) }
+        providers =
+            try fields["providers"]?.list(atMost: RouterFile.maxProviders, name: \.name) {
+                node throws(Refusal) in try Provider(node, files)
+            } ?? []
+        keys =
+            try fields["keys"]?.list(atMost: RouterFile.maxKeys, name: \.name) {
+                node throws(Refusal) in try Key(node)
+            } ?? []
+        listings =
+            try fields["models"]?.list(atMost: RouterFile.maxProviders, name: \.id) {
+                node throws(Refusal) in try Listing(node)
+            } ?? []
         guard Set(keys.map(\.digest)).count == keys.count else {
             throw root.refusal(
                 "router.value.duplicate", expected: "each key once", got: "one twice")
@@ -101,28 +97,6 @@ struct RouterFile: Sendable, Equatable {
     /// Whether any provider is found by its EndpointSlices.
     var asksKubernetes: Bool {
         providers.contains { if case .endpointSlices = $0.place { true } else { false } }
-    }
-
-    private static func list<Entry>(
-        _ node: PolicyNode?, atMost limit: Int, name: (Entry) -> String,
-        _ read: (PolicyNode) throws(Refusal) -> Entry
-    ) throws(Refusal) -> [Entry] {
-        guard let node else { return [] }
-        var found: [Entry] = []
-        var names: Set<String> = []
-        for item in try node.items() {
-            guard found.count < limit else {
-                throw item.refusal(
-                    node.code("list.too_long"), expected: "at most \(limit)", got: "more")
-            }
-            let entry = try read(item)
-            guard names.insert(name(entry)).inserted else {
-                throw item.refusal(
-                    node.code("name.duplicate"), expected: "one name each", got: name(entry))
-            }
-            found.append(entry)
-        }
-        return found
     }
 }
 

@@ -79,21 +79,15 @@ final class RouterHandler: RequestHandler {
         case .inference(let head, let path, let account, let room):
             room.shrink(to: body.count)
             do throws(Failure) {
-                try route(
-                    forwarded(head, path), room,
-                    InferenceRequest(
-                        body, path: path, account: account, in: site.market, site.book
-                    ) { [site] in site.state.areAllAsked }, reply)
+                let request = try InferenceRequest(
+                    body, path: path, account: account, in: site.market, site.book
+                ) { [site] in site.state.areAllAsked }
+                try RouterHandler.reserve(
+                    request, forwarded(head, path), room, reply, site, isSecond: false)
             } catch {
                 reply.refuse(error)
             }
         }
-    }
-
-    private func route(
-        _ head: RequestHead, _ room: BodyRoom, _ request: InferenceRequest, _ reply: LocalReply
-    ) throws(Failure) {
-        try RouterHandler.reserve(request, head, room, reply, site, isSecond: false)
     }
 
     /// Has what the request may cost reserved, and sends it on.

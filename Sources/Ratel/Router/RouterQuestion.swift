@@ -70,8 +70,7 @@ struct RouterQuestion {
         case .signature: value = AnswerSignature(receipt, router).json
         case .receipt, .attestation: value = statement.json
         }
-        reply.send(
-            status: 200, contentType: "application/json", body: Array(value.serialised().utf8))
+        reply.send(value)
     }
 }
 
@@ -191,8 +190,7 @@ private struct AttestationReport {
             ("evidence_nonce", .string(Hex.encode(file.nonce))),
             ("evidence", JSONParser.parse(Array(file.text.utf8)) ?? .null),
         ])
-        reply.send(
-            status: 200, contentType: "application/json", body: Array(value.serialised().utf8))
+        reply.send(value)
     }
 }
 

@@ -65,18 +65,7 @@ struct RouterView {
             ("name", .string(provider.name)), ("address", .string("\(provider.address)")),
             ("standing", .string(standing)), ("asked_ms", .integer(now.lastAsked)),
         ]
-        if let admission = now.admission {
-            members += [
-                ("session", .string(admission.session)), ("peer", .string(admission.peer)),
-                ("claims", .array(admission.claims.sorted().map { .string($0) })),
-                ("appraised_ms", .integer(admission.appraised)),
-                ("until_ms", .integer(admission.until)),
-            ]
-        }
-        if let trouble = now.trouble {
-            members.append(
-                ("refused", .members(trouble.parts.map { ($0.name, .string($0.text)) })))
-        }
+        members += (now.admission?.members ?? []) + now.refused
         members.append(("offers", .array(offers.map(offer))))
         return .members(members)
     }
