@@ -96,23 +96,9 @@ public struct JSONMembers: Sendable {
     private mutating func string(_ bytes: Span<UInt8>) -> Range<Int>? {
         guard take(bytes, UInt8(ascii: "\"")) else { return nil }
         let start = offset
-        // Most have no escape, and are passed over at once.
-        if let quote = bytes.first(UInt8(ascii: "\""), from: start), quote < end,
-            quote == start || bytes[quote - 1] != UInt8(ascii: "\\")
-        {
-            offset = quote &+ 1
-            return start..<quote
-        }
-        while offset < end {
-            switch byteAt(bytes) {
-            case UInt8(ascii: "\""):
-                offset &+= 1
-                return start..<(offset &- 1)
-            case UInt8(ascii: "\\"): offset &+= 2
-            default: offset &+= 1
-            }
-        }
-        return nil
+        guard let quote = bytes.stringEnd(from: start, before: end) else { return nil }
+        offset = quote &+ 1
+        return start..<quote
     }
 
     private mutating func skipValue(_ bytes: Span<UInt8>) -> Bool {
@@ -162,6 +148,25 @@ public struct JSONMembers: Sendable {
 }
 
 extension Span where Element == UInt8 {
+    /// The quote that ends the string whose first byte is at `start`; nil where none does before
+    /// `limit`.
+    @inline(__always)
+    public func stringEnd(from start: Int, before limit: Int) -> Int? {
+        let (quote, escape) = (UInt8(ascii: "\""), UInt8(ascii: "\\"))
+        guard let first = first(quote, from: start), first < limit else { return nil }
+        // Most have no escape, and are passed over at once.
+        if first == start || self[first &- 1] != escape { return first }
+        var index = start
+        while index < limit {
+            switch self[index] {
+            case quote: return index
+            case escape: index &+= 2
+            default: index &+= 1
+            }
+        }
+        return nil
+    }
+
     /// Whether the bytes in `range` are those of `text`.
     @inline(__always)
     public func equals(_ range: Range<Int>, _ text: StaticString) -> Bool {

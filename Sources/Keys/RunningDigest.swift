@@ -8,19 +8,25 @@ public final class RunningDigest {
     /// The bytes of a digest.
     public typealias Bytes = InlineArray<32, UInt8>
 
-    private var state = ratel_sha256()
+    /// Of its own, so that no access to it is looked for at run time: this runs for each token.
+    private let state = UnsafeMutablePointer<ratel_sha256>.allocate(capacity: 1)
 
     /// Over no bytes yet.
-    public init() { restart() }
+    public init() {
+        unsafe state.initialize(to: ratel_sha256())
+        restart()
+    }
+
+    deinit { unsafe state.deallocate() }
 
     /// Forgets what it covers.
     @inline(__always)
-    public func restart() { unsafe ratel_sha256_begin(&state) }
+    public func restart() { unsafe ratel_sha256_begin(state) }
 
     /// Covers these bytes as well.
     public func update(_ bytes: Span<UInt8>) {
         unsafe bytes.withUnsafeBytes { source in
-            unsafe ratel_sha256_add(&state, source.baseAddress, source.count)
+            unsafe ratel_sha256_add(state, source.baseAddress, source.count)
         }
     }
 
@@ -29,7 +35,7 @@ public final class RunningDigest {
         var output = Bytes(repeating: 0)
         var span = output.mutableSpan
         unsafe span.withUnsafeMutableBufferPointer { target in
-            unsafe ratel_sha256_end(&state, target.baseAddress)
+            unsafe ratel_sha256_end(state, target.baseAddress)
         }
         restart()
         return output

@@ -37,14 +37,17 @@ public final class RunningChain {
     /// Ends the event that is under way.
     public func end() {
         count &+= 1
-        let digest = event.finish()
-        var number = InlineArray<8, UInt8>(repeating: 0)
-        for index in 0..<8 {
-            number[index] = UInt8(truncatingIfNeeded: count >> (56 - 8 * UInt64(index)))
+        let (last, digest) = (present, event.finish())
+        // In one piece, which costs one call for each token and not three.
+        var input = InlineArray<72, UInt8>(repeating: 0)
+        for index in 0..<32 {
+            input[index] = last[index]
+            input[index + 40] = digest[index]
         }
-        link.update(present.span)
-        link.update(number.span)
-        link.update(digest.span)
+        for index in 0..<8 {
+            input[index + 32] = UInt8(truncatingIfNeeded: count >> (56 - 8 * UInt64(index)))
+        }
+        link.update(input.span)
         present = link.finish()
     }
 

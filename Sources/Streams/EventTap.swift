@@ -55,6 +55,9 @@ open class EventTap: AnswerTap {
                 return nil
             }
         }
+        // Its own copy, as it is asked for each event.
+        var boundary = boundary
+        defer { self.boundary = boundary }
         var kept = 0
         var index = start
         while let end = boundary.next(in: buffer.bytes, from: index) {
@@ -118,7 +121,7 @@ open class EventTap: AnswerTap {
     }
 
     private final func append(_ bytes: Span<UInt8>, _ range: Range<Int>) {
-        for index in range { waiting.append(bytes[index]) }
+        waiting.append(copying: bytes.extracting(range))
     }
 
     private final func keep(_ bytes: Span<UInt8>) {
@@ -126,7 +129,7 @@ open class EventTap: AnswerTap {
             isTooLong = true
             return
         }
-        for index in bytes.indices { partial.append(bytes[index]) }
+        partial.append(copying: bytes)
     }
 
     public final override var hasMore: Bool { waitingUsed < waiting.count }

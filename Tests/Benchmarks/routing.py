@@ -85,24 +85,26 @@ class Bench:
         process.wait_for_port(port, 120)
         return process.pid
 
-    def serve(self, name, *words):
+    def serve(self, name, *words, core=0):
         port = free_port()
         pid = self.run(name, [
             self.ratel, "serve", "--workers", 1, "--listen", f"127.0.0.1:{port}", "--admin", "off",
             "--backend", f"http://127.0.0.1:{self.engine}", "--policy", self.anonymous,
-            "--attester", "simulated", *words], port)
-        self.subjects[name] = (port, pid)
+            "--attester", "simulated", *words], port, core)
+        return port, pid
 
     def start(self):
-        self.serve("serve")
-        self.serve("provider", "--offers", self.file("offers.yaml", {"version": 1, "models": [{
+        offers = self.file("offers.yaml", {"version": 1, "models": [{
             "id": "m", "weights": "11" * 32, "price": {"in": 1, "out": 2}, "context": 1_000_000,
             "capacity": {"tpm": 10 ** 12, "streams": 100_000}, "region": "x",
-            "retention": "none"}]}))
-        self.route()
+            "retention": "none"}]})
+        self.subjects["serve"] = self.serve("serve")
+        self.subjects["provider"] = self.serve("provider", "--offers", offers)
+        # The router has its core to itself like the others, not with the provider behind it.
+        self.route(self.serve("behind", "--offers", offers, core=1)[0])
         self.nginx()
 
-    def route(self):
+    def route(self, provider):
         port, admin = free_port(), free_port()
         self.file("simulated.yaml", SIMULATED)
         pid = self.run("route", [
@@ -111,7 +113,7 @@ class Bench:
             "--state", self.folder / "state", "--providers", self.file("route.yaml", {
                 "version": 1, "providers": [{
                     "name": "one", "policy": "simulated.yaml",
-                    "address": f"127.0.0.1:{self.subjects['provider'][0]}"}],
+                    "address": f"127.0.0.1:{provider}"}],
                 "keys": [{"name": "load", "billing": "postpaid",
                           "sha256": hashlib.sha256(KEY.encode()).hexdigest()}]})], port)
 

@@ -132,7 +132,7 @@ struct EventReadingTests {
     @Test func onlyTextIsMeasured() {
         func count(_ text: String) -> Int64 {
             let bytes = Array(text.utf8)
-            return ContentMeter.count(bytes.span, 0..<bytes.count)
+            return ContentMeter.text(bytes.span, 0..<bytes.count).count
         }
         #expect(count(#"[{"index":0,"delta":{"role":"assistant","content":"abcd"}}]"#) == 4)
         #expect(count(#"[{"delta":{"reasoning_content":"ab","content":null}}]"#) == 2)

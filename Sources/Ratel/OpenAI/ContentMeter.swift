@@ -4,35 +4,38 @@ internal import Keys
 /// How many bytes of text a piece of an answer carries: of its words, its reasoning and its tools'
 /// arguments, as they are written in JSON, which is never shorter than they are.
 enum ContentMeter {
+    /// The text that was found.
+    struct Text {
+        /// Its bytes.
+        var count: Int64 = 0
+        /// In how many strings it is, and where the last of them is.
+        var (strings, last) = (0, 0..<0)
+
+        mutating func add(_ place: Range<Int>) {
+            count &+= Int64(place.count)
+            strings &+= 1
+            last = place
+        }
+    }
+
     /// Adds up the strings in `range` that stand under names that hold such text, however deep.
-    static func count(_ bytes: Span<UInt8>, _ range: Range<Int>) -> Int64 {
-        let quote = UInt8(ascii: "\"")
-        var (index, sum) = (range.lowerBound, Int64(0))
-        var isText = false
-        while let open = bytes.first(quote, from: index), open < range.upperBound {
+    static func text(_ bytes: Span<UInt8>, _ range: Range<Int>) -> Text {
+        var (text, isText) = (Text(), false)
+        var index = range.lowerBound
+        while let open = bytes.first(UInt8(ascii: "\""), from: index), open < range.upperBound {
             let start = open &+ 1
-            let end = end(bytes, start, range.upperBound)
+            let end = bytes.stringEnd(from: start, before: range.upperBound) ?? range.upperBound
             var next = end &+ 1
             while next < range.upperBound, bytes[next] == 0x20 { next &+= 1 }
             if next < range.upperBound, bytes[next] == UInt8(ascii: ":") {
                 isText = isName(bytes, start..<end)
             } else if isText {
-                sum &+= Int64(end &- start)
+                text.add(start..<end)
                 isText = false
             }
             index = end &+ 1
         }
-        return sum
-    }
-
-    /// Where the string ends that begins at `start`: at its quote.
-    private static func end(_ bytes: Span<UInt8>, _ start: Int, _ limit: Int) -> Int {
-        let (quote, escape) = (UInt8(ascii: "\""), UInt8(ascii: "\\"))
-        guard let first = bytes.first(quote, from: start), first < limit else { return limit }
-        if first == start || bytes[first &- 1] != escape { return first }
-        var index = start
-        while index < limit, bytes[index] != quote { index &+= bytes[index] == escape ? 2 : 1 }
-        return min(index, limit)
+        return text
     }
 
     private static func isName(_ bytes: Span<UInt8>, _ name: Range<Int>) -> Bool {

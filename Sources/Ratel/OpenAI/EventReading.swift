@@ -79,6 +79,24 @@ struct EventReading {
         return false
     }
 
+    /// The text that it carries in this API; nil where it has no place for any.
+    func text(_ bytes: Span<UInt8>, of path: InferencePath) -> ContentMeter.Text? {
+        let place =
+            switch path {
+            case .chat, .completions: choices
+            case .messages, .responses: delta
+            case .embeddings: Range<Int>?.none
+            }
+        guard let place, !place.isEmpty else { return nil }
+        guard bytes[place.lowerBound] == UInt8(ascii: "\"") else {
+            return ContentMeter.text(bytes, place)
+        }
+        // A delta of the responses API is the text itself.
+        var text = ContentMeter.Text()
+        text.add(place.lowerBound + 1..<place.upperBound - 1)
+        return text
+    }
+
     /// Adds the counts that the event tells to `counts`.
     func count(_ bytes: Span<UInt8>, into counts: inout EngineCounts) {
         if let usage { counts.read(bytes, usage.value) }

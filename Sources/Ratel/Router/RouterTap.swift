@@ -32,6 +32,7 @@ final class RouterTap: EventTap {
     private var isStreaming = false
     private var isTerminated = false
     private var hasOwnError = false
+    private var shape = EventShape()
     private var (whole, isWhole): ([UInt8], Bool) = ([], false)
     private var service: SignedStatement?
     private var isOver = false
@@ -243,24 +244,26 @@ final class RouterTap: EventTap {
             return .drop
         }
         chain.append(bytes.extracting(range))
-        let reading = EventReading(bytes, range)
-        if reading.isTerminator(bytes, of: request.path) { isTerminated = true }
-        if reading.error != nil { hasOwnError = true }
-        measure(reading, bytes)
+        if let count = shape.count(bytes, range) {
+            note(text: count)
+        } else {
+            read(bytes, range)
+        }
         return .keep
     }
 
-    private func measure(_ reading: EventReading, _ bytes: Span<UInt8>) {
-        let place =
-            switch request.path {
-            case .chat, .completions: reading.choices
-            case .messages, .responses: reading.delta
-            case .embeddings: Range<Int>?.none
-            }
-        guard let place else { return }
-        // A delta of the responses API is the text itself.
-        let isBare = !place.isEmpty && bytes[place.lowerBound] == UInt8(ascii: "\"")
-        let count = isBare ? Int64(place.count - 2) : ContentMeter.count(bytes, place)
+    private func read(_ bytes: Span<UInt8>, _ range: Range<Int>) {
+        let reading = EventReading(bytes, range)
+        if reading.isTerminator(bytes, of: request.path) { isTerminated = true }
+        if reading.error != nil { hasOwnError = true }
+        guard let text = reading.text(bytes, of: request.path) else { return }
+        note(text: text.count)
+        if text.strings == 1, !isTerminated, !hasOwnError {
+            shape.learn(bytes, range, text: text.last)
+        }
+    }
+
+    private func note(text count: Int64) {
         guard count > 0 else { return }
         chunks += 1
         contentBytes += count
@@ -294,7 +297,7 @@ final class RouterTap: EventTap {
         isWhole = true
         if !isStreaming {
             chain.end()
-            contentBytes = ContentMeter.count(whole.span, 0..<whole.count)
+            contentBytes = ContentMeter.text(whole.span, 0..<whole.count).count
             chunks = contentBytes > 0 ? 1 : 0
             whole = []
         }
