@@ -26,10 +26,13 @@ public struct ExportAudit {
     /// Evidence vouches for. `lines` calls its argument with each line of a file.
     ///
     /// `chains` is what the exports before showed of the providers' facts, and then this one too:
-    /// what is missing between them is found once all were read. Errors: what makes the export
-    /// unreadable as a whole. All else is a finding.
+    /// what is missing between them is found once all were read. `attested` appraises a line of
+    /// `evidence.jsonl` and answers the SHA-256 of the key that it vouches for; where it is nil,
+    /// nobody asks who signed the offers. Errors: what makes the export unreadable as a whole. All
+    /// else is a finding.
     public static func run(
         routerKey: [UInt8], chains: inout ServiceChains,
+        attested: ((String) throws(Refusal) -> [UInt8])?,
         lines: (LedgerExport.File, (String) throws(Refusal) -> Void) throws(Refusal) -> Void
     ) throws(Refusal) -> Result {
         var root: Root?
@@ -45,6 +48,8 @@ public struct ExportAudit {
             let (id, decision) = try decision(line)
             decisions[id] = decision
         }
+        var evidence = EvidenceAudit(attested)
+        try lines(.evidence) { line throws(Refusal) in evidence.add(line) }
         var audit = try ReceiptAudit(
             routerKey: routerKey, offers: offers, decisions: decisions, seeds: root.seeds,
             chains: chains)
@@ -66,8 +71,9 @@ public struct ExportAudit {
         result.receipts = receipts.count
         result.bills = audit.bills
         result.findings +=
-            audit.findings
-            + root.findings(receipts: receipts, decisions: tree, places: audit.places)
+            audit.findings + evidence.findings(of: offers)
+            + root.findings(
+                receipts: receipts, decisions: tree, evidence: evidence.tree, places: audit.places)
         return result
     }
 
@@ -151,6 +157,40 @@ public struct ExportAudit {
     }
 }
 
+/// Whether those who signed the offers of a period were attested.
+private struct EvidenceAudit {
+    private let attested: ((String) throws(Refusal) -> [UInt8])?
+    private var keys: Set<[UInt8]> = []
+    private var refusals: [Refusal] = []
+    private(set) var tree = HashTree.Growing()
+
+    init(_ attested: ((String) throws(Refusal) -> [UInt8])?) {
+        self.attested = attested
+    }
+
+    mutating func add(_ line: String) {
+        tree.append(Array(line.utf8))
+        guard let attested else { return }
+        do throws(Refusal) {
+            keys.insert(try attested(line))
+        } catch {
+            refusals.append(error)
+        }
+    }
+
+    func findings(of offers: [SignedStatement]) -> [ReceiptAudit.Finding] {
+        guard attested != nil else { return [] }
+        let signers = Set(offers.map { Digest.sha256($0.key) })
+        return refusals.map { ReceiptAudit.Finding(receipt: nil, refusal: $0) }
+            + signers.subtracting(keys).sorted { $0.lexicographicallyPrecedes($1) }.map { key in
+                ExportAudit.finding(
+                    nil, "audit.evidence.none", "evidence.jsonl",
+                    "Evidence of the provider that signs with \(Hex.encode(key))",
+                    "none that is admitted", "do not pay for what it served: it may be anybody")
+            }
+    }
+}
+
 /// The signed root of an export.
 private struct Root {
     let start: Int64
@@ -160,6 +200,7 @@ private struct Root {
     let last: Int64
     let receiptsRoot: [UInt8]
     let decisionsRoot: [UInt8]
+    let evidenceRoot: [UInt8]
     let seeds: [[UInt8]]
 
     init(_ line: String, routerKey: [UInt8]) throws(Refusal) {
@@ -190,6 +231,7 @@ private struct Root {
         last = try number("last_seq")
         receiptsRoot = try digest("receipts_root")
         decisionsRoot = try digest("decisions_root")
+        evidenceRoot = try digest("evidence_root")
         seeds = try Root.seeds(statement.body["seeds"])
         // Both are below 2^53, as every number of a statement is.
         guard period > 0, start >= 0, start % period == 0 else {
@@ -217,7 +259,7 @@ private struct Root {
     }
 
     func findings(
-        receipts: HashTree.Growing, decisions: HashTree.Growing,
+        receipts: HashTree.Growing, decisions: HashTree.Growing, evidence: HashTree.Growing,
         places: ClosedRange<Int64>?
     ) -> [ReceiptAudit.Finding] {
         var findings: [ReceiptAudit.Finding] = []
@@ -231,6 +273,7 @@ private struct Root {
         compare("receipts.jsonl lines", "\(count)", "\(receipts.count)")
         compare("receipts.jsonl", Hex.encode(receiptsRoot), Hex.encode(receipts.root))
         compare("decisions.jsonl", Hex.encode(decisionsRoot), Hex.encode(decisions.root))
+        compare("evidence.jsonl", Hex.encode(evidenceRoot), Hex.encode(evidence.root))
         compare("first_seq", "\(first)", "\(places?.lowerBound ?? 0)")
         compare("last_seq", "\(last)", "\(places?.upperBound ?? 0)")
         return findings

@@ -1,13 +1,40 @@
 internal import Keys
 public import Receipts
 
-/// The seeds of the draws, and the offers that requests are served under.
+/// The seeds of the draws, and the offers that requests are served under, with the Evidence of who
+/// made them.
 extension Ledger {
     /// Keeps an offer that requests may be served under.
     public func keep(_ offer: SignedStatement) throws(LedgerError) {
         try database.run(
             "INSERT INTO offers (digest, statement) VALUES ($1, $2) ON CONFLICT DO NOTHING",
             .blob(offer.digest), .text(offer.json.serialised()))
+    }
+
+    /// Keeps the Evidence by which a provider was admitted whose offers the key signs that has this
+    /// SHA-256: once for each period and session. `time` is in milliseconds since 1970.
+    public func keep(
+        evidence document: String, of key: [UInt8], session: String, at time: Int64
+    ) throws(LedgerError) {
+        try database.run(
+            """
+            INSERT INTO evidence (router, key, period, session, document)
+            VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING
+            """, .blob(router), .blob(key), .integer(time / period), .text(session),
+            .text(document))
+    }
+
+    /// The Evidence by which the provider with this key was admitted in period `index`, or when it
+    /// last was before.
+    func evidence(of key: [UInt8], period index: Int64) throws(LedgerError) -> [String] {
+        let rows = try database.query(
+            """
+            SELECT document FROM evidence WHERE router = $1 AND key = $2 AND period =
+                (SELECT MAX(period) FROM evidence
+                WHERE router = $1 AND key = $2 AND period <= $3)
+            ORDER BY session
+            """, .blob(router), .blob(key), .integer(index))
+        return rows.compactMap { $0[0].text }
     }
 
     /// An offer that was kept.

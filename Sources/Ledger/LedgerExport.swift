@@ -5,7 +5,8 @@ public import Receipts
 /// signs: what settlement and auditors get, and all that they need.
 ///
 /// `receipts.jsonl` has the receipts in their order, `decisions.jsonl` the candidates of each,
-/// `offers.jsonl` the offers that they name or weigh, and `root.json` the signed root, with the
+/// `offers.jsonl` the offers that they name or weigh, `evidence.jsonl` that of who signed the
+/// offers, and `root.json` the signed root, with the
 /// seeds of the draws, which are secret until their period is over.
 public struct LedgerExport {
     /// A file of an export.
@@ -13,6 +14,7 @@ public struct LedgerExport {
         case receipts = "receipts.jsonl"
         case decisions = "decisions.jsonl"
         case offers = "offers.jsonl"
+        case evidence = "evidence.jsonl"
         case root = "root.json"
     }
 
@@ -22,6 +24,7 @@ public struct LedgerExport {
     private let ledger: Ledger
     private var receipts = HashTree.Growing()
     private var decisions = HashTree.Growing()
+    private var evidence = HashTree.Growing()
     private var offers: Set<[UInt8]> = []
     private var commitments: Set<[UInt8]> = []
     private var first: Int64 = 0
@@ -63,13 +66,14 @@ public struct LedgerExport {
             guard !rows.isEmpty else { break }
             for row in rows { try add(row, write) }
         }
-        try writeOffers(write)
+        try writeEvidence(of: writeOffers(write), index, write)
         let body = JSONValue.members([
             ("start_ms", .integer(index * ledger.period)), ("period_ms", .integer(ledger.period)),
             ("count", .integer(receipts.count)),
             ("first_seq", .integer(first)), ("last_seq", .integer(last)),
             ("receipts_root", .string(Hex.encode(receipts.root))),
             ("decisions_root", .string(Hex.encode(decisions.root))),
+            ("evidence_root", .string(Hex.encode(evidence.root))),
             ("seeds", .array(try seeds().map { .string(Hex.encode($0)) })),
         ])
         let root = try ledger.sign(.export, body)
@@ -126,14 +130,31 @@ public struct LedgerExport {
         }
     }
 
+    /// Answers whose they are, by the SHA-256 of the keys.
     private func writeOffers(
         _ write: (File, String) throws(LedgerError) -> Void
-    ) throws(LedgerError) {
+    ) throws(LedgerError) -> Set<[UInt8]> {
+        var keys: Set<[UInt8]> = []
         for digest in offers.sorted(by: { $0.lexicographicallyPrecedes($1) }) {
             let rows = try ledger.database.query(
                 "SELECT statement FROM offers WHERE digest = $1", .blob(digest))
             // What is not there, the auditor misses.
-            if let text = rows.first?[0].text { try write(.offers, text) }
+            guard let row = rows.first, let text = row[0].text else { continue }
+            keys.insert(Digest.sha256(try Ledger.statement(.offer, row[0]).key))
+            try write(.offers, text)
+        }
+        return keys
+    }
+
+    private mutating func writeEvidence(
+        of keys: Set<[UInt8]>, _ index: Int64,
+        _ write: (File, String) throws(LedgerError) -> Void
+    ) throws(LedgerError) {
+        for key in keys.sorted(by: { $0.lexicographicallyPrecedes($1) }) {
+            for document in try ledger.evidence(of: key, period: index) {
+                evidence.append(Array(document.utf8))
+                try write(.evidence, document)
+            }
         }
     }
 }

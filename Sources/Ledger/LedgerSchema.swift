@@ -1,6 +1,6 @@
 /// The tables, the same in each database.
 ///
-/// What is written stays: receipts, seeds, credits and exports are neither changed nor deleted.
+/// What is written stays: receipts, offers, Evidence, seeds, credits and exports are neither changed nor deleted.
 /// Only sums, terms and what is pending change.
 enum LedgerSchema {
     /// Milliseconds of a day, by which spending is summed.
@@ -11,7 +11,7 @@ enum LedgerSchema {
     static let maxSum: Int64 = 1 << 62
 
     /// Of these tables. A ledger of another version is not opened.
-    static let version: Int64 = 1
+    static let version: Int64 = 2
 
     /// Makes the tables where there are none, inside a transaction.
     static func make(in database: any LedgerDatabase) throws(LedgerError) {
@@ -58,6 +58,14 @@ enum LedgerSchema {
             CREATE INDEX receipts_by_account ON receipts (account, time_ms);
             CREATE TABLE offers (
                 digest \(bytes) PRIMARY KEY, statement \(text) NOT NULL
+            ) \(dialect.table);
+            CREATE TABLE evidence (
+                router \(bytes) NOT NULL REFERENCES routers (id),
+                key \(bytes) NOT NULL,
+                period \(number) NOT NULL,
+                session \(text) NOT NULL,
+                document \(text) NOT NULL,
+                PRIMARY KEY (router, key, period, session)
             ) \(dialect.table);
             CREATE TABLE seeds (
                 router \(bytes) NOT NULL REFERENCES routers (id),
@@ -110,6 +118,8 @@ enum LedgerSchema {
             ) \(dialect.table);
 
             """
-                + ["receipts", "offers", "seeds", "exports", "credits"].map(dialect.guards).joined()
+                + ["receipts", "offers", "evidence", "seeds", "exports", "credits"].map(
+                    dialect.guards
+                ).joined()
     }
 }

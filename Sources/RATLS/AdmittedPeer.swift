@@ -29,16 +29,19 @@ public struct AdmittedPeer: ~Copyable, Sendable {
     public let askedAt: UInt64
     /// Whether it rests on Evidence over an earlier connection, and a lease over this one.
     public let wasLeased: Bool
+    /// The Evidence that admitted it, where the exchange keeps that; nil after a lease.
+    public let evidence: SessionEvidence?
 
     init(
         channelID: UInt64, standing: Standing, policyDigest: [UInt8], askedAt: UInt64 = 0,
-        wasLeased: Bool = false
+        wasLeased: Bool = false, evidence: SessionEvidence? = nil
     ) {
         self.channelID = channelID
         self.standing = standing
         self.policyDigest = policyDigest
         self.askedAt = askedAt
         self.wasLeased = wasLeased
+        self.evidence = evidence
     }
 
     /// The result that admitted the peer, if there is one.

@@ -13,6 +13,29 @@ public struct AppraisalJob: Sendable {
         }
 
         let product: Product
+        /// What it was appraised with; nil where that is what the peer sent.
+        let endorsements: [Endorsement]?
+
+        init(product: Product, endorsements: [Endorsement]? = nil) {
+            self.product = product
+            self.endorsements = endorsements
+        }
+
+        /// What was only looked at; empty where a policy decided.
+        public var inspected: [AuthenticEvidence] {
+            if case .inspected(let evidence) = product { evidence } else { [] }
+        }
+
+        /// What the policy makes of it; nil where it was only looked at.
+        ///
+        /// Errors: `tpm.activation.offline` where the TPM would have to prove more.
+        public func result() throws(Refusal) -> AttestationResult? {
+            switch product {
+            case .admitted(let result, _): result
+            case .inspected: nil
+            case .activation: throw .offlineActivation
+            }
+        }
     }
 
     let body: EvidenceBody
@@ -40,7 +63,8 @@ public struct AppraisalJob: Sendable {
         endorsements: [Endorsement]? = nil, cache: AppraisalCache? = nil
     ) -> Result<Outcome, Refusal> {
         do throws(Refusal) {
-            return .success(Outcome(product: try appraise(endorsements, cache)))
+            return .success(
+                Outcome(product: try appraise(endorsements, cache), endorsements: endorsements))
         } catch {
             return .failure(error)
         }
@@ -125,4 +149,12 @@ public struct AppraisalJob: Sendable {
         )
         return (expected, key)
     }
+}
+
+extension Refusal {
+    /// Who only reads what was recorded cannot ask a TPM for more.
+    public static let offlineActivation = Refusal(
+        "tpm.activation.offline", .policy, kind: "tpm", field: "credential activation",
+        expected: "a connection to the machine", got: "a record of its Evidence",
+        remedy: "verify HOST:PORT, or pin the attestation key in the policy (tpm.ak)")
 }

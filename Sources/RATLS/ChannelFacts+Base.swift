@@ -2,8 +2,7 @@ internal import Keys
 internal import RATS
 
 extension ChannelFacts {
-    /// The base for one direction, from this end's view of the connection, 64 bytes: protocol.md,
-    /// "Binding".
+    /// The base for one direction, 64 bytes: protocol.md, "Binding".
     func base(
         attester: Role,
         attesterKey: [UInt8],
@@ -13,6 +12,23 @@ extension ChannelFacts {
         nonce: [UInt8],
         configurationHash: [UInt8]
     ) throws(Refusal) -> [UInt8] {
+        Binding.base(
+            try inputs(
+                attester: attester, attesterKey: attesterKey, peerKey: peerKey,
+                challenge: challenge, sequence: sequence, nonce: nonce,
+                configurationHash: configurationHash))
+    }
+
+    /// What the base of one direction is made from, as this end sees the connection.
+    func inputs(
+        attester: Role,
+        attesterKey: [UInt8],
+        peerKey: [UInt8]?,
+        challenge: [UInt8],
+        sequence: UInt32,
+        nonce: [UInt8],
+        configurationHash: [UInt8]
+    ) throws(Refusal) -> Binding.Inputs {
         let hash = Binding.challengeHash(challenge)
         let context = Binding.exporterContext(
             challengeHash: hash,
@@ -28,17 +44,15 @@ extension ChannelFacts {
                 got: "none"
             )
         }
-        return Binding.base(
-            Binding.Inputs(
-                role: attester,
-                sequence: sequence,
-                attesterKeyHash: Digest.sha256(attesterKey),
-                peerKeyHash: peerKey.map(Digest.sha256),
-                challengeHash: hash,
-                attesterNonce: nonce,
-                exported: exported,
-                configurationHash: configurationHash
-            )
+        return Binding.Inputs(
+            role: attester,
+            sequence: sequence,
+            attesterKeyHash: Digest.sha256(attesterKey),
+            peerKeyHash: peerKey.map(Digest.sha256),
+            challengeHash: hash,
+            attesterNonce: nonce,
+            exported: exported,
+            configurationHash: configurationHash
         )
     }
 }

@@ -94,7 +94,9 @@ public struct Exchange {
     var wasLeased = false
     var earned: Lease?
     var ownNonce: [UInt8] = []
-    var heldEvidence: (body: EvidenceBody, base: [UInt8])?
+    var heldEvidence: (body: EvidenceBody, inputs: Binding.Inputs)?
+    /// What the admission rests on, where it is kept.
+    var kept: SessionEvidence?
     var wasActivated = false
     var wasCredentialSent = false
     var outbox: [UInt8] = []
@@ -288,7 +290,8 @@ public struct Exchange {
             standing: standing,
             policyDigest: digest,
             askedAt: askedAt,
-            wasLeased: wasLeased
+            wasLeased: wasLeased,
+            evidence: kept
         )
     }
 

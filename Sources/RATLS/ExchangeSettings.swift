@@ -69,14 +69,19 @@ public struct ExchangeSettings: Sendable {
     public let attestation: Attestation?
     /// This side's effective configuration without its secrets: a JSON object.
     public let configuration: [UInt8]
-    /// SHA-384 of it, which every binding covers.
+    /// Whether what admits the peer is kept, for others to appraise later.
+    public let keepsEvidence: Bool
+    /// SHA-384 of the configuration, which every binding covers.
     let configurationHash: [UInt8]
 
     /// Describes one side.
-    public init(asks: Asks, attestation: Attestation?, configuration: [UInt8]) {
+    public init(
+        asks: Asks, attestation: Attestation?, configuration: [UInt8], keepsEvidence: Bool = false
+    ) {
         self.asks = asks
         self.attestation = attestation
         self.configuration = configuration
+        self.keepsEvidence = keepsEvidence
         configurationHash = Digest.sha384(configuration)
     }
 }

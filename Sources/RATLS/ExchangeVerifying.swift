@@ -81,7 +81,7 @@ extension Exchange {
         else {
             return askAgain()
         }
-        let base = try peerBase(spki, body.nonce, body.configurationHash)
+        let base = Binding.base(try peerInputs(spki, body.nonce, body.configurationHash))
         guard lease.bindingKey.verifies(raw: body.signature, over: Binding.leaseToSign(base: base))
         else {
             throw ExchangeRules.refusal(
@@ -106,17 +106,18 @@ extension Exchange {
     private mutating func handleEvidence(_ bytes: [UInt8]) throws(Refusal) {
         let spki = try turn("evidence frame")
         let body = try EvidenceBody.decode(bytes)
-        let base = try peerBase(spki, body.nonce, Digest.sha384(body.configuration))
-        heldEvidence = (body, base)
+        heldEvidence = (
+            body, try peerInputs(spki, body.nonce, Digest.sha384(body.configuration))
+        )
         incoming = .appraising
         beginAppraisal(activations: [])
     }
 
-    /// The base of the peer's direction, for this side's last challenge.
-    private func peerBase(
+    /// What the peer's direction is bound to, for this side's last challenge.
+    private func peerInputs(
         _ spki: [UInt8], _ nonce: [UInt8], _ configurationHash: [UInt8]
-    ) throws(Refusal) -> [UInt8] {
-        try channel.base(
+    ) throws(Refusal) -> Binding.Inputs {
+        try channel.inputs(
             attester: channel.role.peer,
             attesterKey: spki,
             peerKey: channel.localSPKI,
@@ -128,11 +129,11 @@ extension Exchange {
     }
 
     private mutating func beginAppraisal(activations: [Activation]) {
-        guard let (body, base) = heldEvidence else { return }
+        guard let (body, inputs) = heldEvidence else { return }
         job = .appraise(
             AppraisalJob(
                 body: body,
-                base: base,
+                base: Binding.base(inputs),
                 asks: settings.asks,
                 now: moment.unix,
                 activations: activations
@@ -156,6 +157,7 @@ extension Exchange {
         case .success(let outcome):
             switch outcome.product {
             case .admitted(let result, let key):
+                keep(outcome.endorsements)
                 remember(result, key)
                 settle(.attested(result))
             case .inspected(let evidence):
@@ -177,6 +179,12 @@ extension Exchange {
                 outbox += Frame(.activation, ActivationBody.encode(pending.credential)).encoded
             }
         }
+    }
+
+    /// Keeps what was admitted for others to appraise, where that is asked for.
+    private mutating func keep(_ endorsements: [Endorsement]?) {
+        guard settings.keepsEvidence, let (body, inputs) = heldEvidence else { return }
+        kept = SessionEvidence(body, inputs, endorsements: endorsements, time: moment.unix)
     }
 
     private mutating func remember(_ result: AttestationResult, _ key: PublicKey) {

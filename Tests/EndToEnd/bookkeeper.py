@@ -175,10 +175,13 @@ class Bookkeeper:
             "seeds": [SEED.hex()],
             "receipts_root": merkle([
                 bytes.fromhex(digest("ratel/receipt/1", one)) for one in self.receipts]).hex(),
-            "decisions_root": merkle([one.encode() for one in decisions]).hex()}
+            "decisions_root": merkle([one.encode() for one in decisions]).hex(),
+            # Its providers are keys alone.
+            "evidence_root": merkle([]).hex()}
         lines = {"receipts.jsonl": [json.dumps(one) for one in self.receipts],
                  "decisions.jsonl": decisions,
                  "offers.jsonl": [json.dumps(one) for one in self.offers],
+                 "evidence.jsonl": [],
                  "root.json": [json.dumps(sign("ratel/export/1", root, self.router))]}
         for name, entries in lines.items():
             (hour / name).write_text("".join(line + "\n" for line in entries))

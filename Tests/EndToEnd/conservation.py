@@ -209,7 +209,7 @@ def check(database, routers, ratel):
 def audited(router, ratel):
     done = subprocess.run(
         [ratel, "audit", router.folder / "exports", "--key", router.folder / "router.pem",
-         "--json"], capture_output=True, text=True)
+         "--json", "--without-evidence"], capture_output=True, text=True)
     found = json.loads(done.stdout) if done.returncode in (0, 1) else {}
     assert done.returncode == 0 and found["adds_up"], (done.stdout + done.stderr)[:2000]
     return found

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import socket
+import subprocess
 import threading
 import time
 
@@ -115,6 +116,24 @@ def test_callers_are_known_by_their_keys_and_pay_what_they_have(context):
         assert (status, report["findings"]) == (0, []), report
 
 
+def appraised_by_a_caller(market, evidence):
+    """Who trusts no router appraises its provider under a policy of their own."""
+    def verify(evidence, *words):
+        path = market.file("session.json", json.dumps(evidence))
+        return subprocess.run([market.ratel, "verify", path, *words], capture_output=True,
+                              text=True, timeout=30)
+
+    policy = "--policy", market.simulated
+    found = verify(evidence, *policy, "--any-nonce")
+    assert found.returncode == 0 and "ADMITTED" in found.stdout, found
+    assert "receipt_key" in found.stdout, found.stdout
+    assert verify(evidence, *policy).returncode == 78
+    assert verify(evidence, *policy, "--nonce", "11" * 32).returncode == 1
+    other = dict(evidence, exported="11" * 32)
+    found = verify(other, *policy, "--any-nonce")
+    assert found.returncode == 1 and "binding.signature.invalid" in found.stdout, found
+
+
 def test_demands_that_nobody_meets(context):
     with three(context) as market:
         def code(**members):
@@ -138,7 +157,9 @@ def test_demands_that_nobody_meets(context):
         session = json.loads(market.get("/v1/ratel/attestation")[2])["providers"][0]["session"]
         status, headers, _ = market.chat(provider={"attestation": {"sessions": [session]}})
         assert (status, headers["x-ratel-provider"]) == (200, "cheap")
-        assert market.get(f"/v1/ratel/sessions/{session}")[0] == 200
+        status, _, body = market.get(f"/v1/ratel/sessions/{session}")
+        assert status == 200
+        appraised_by_a_caller(market, json.loads(body)["evidence"])
 
 
 def test_failover_before_the_first_byte_alone(context):

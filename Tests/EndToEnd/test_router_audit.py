@@ -14,7 +14,17 @@ from marketplace import Market
 from scripted import chat, request
 from wire import TLSClient
 
-FILES = ("receipts.jsonl", "decisions.jsonl", "offers.jsonl")
+FILES = ("receipts.jsonl", "decisions.jsonl", "offers.jsonl", "evidence.jsonl")
+
+
+# One that admits a TPM with another key than any here.
+OTHER = f"""version: 1
+peers:
+  - name: other
+    require: {{tpm: 1}}
+    tpm: {{ak: ["000b{'00' * 32}"], pcrs: {{bank: sha256, values: {{7: any}}}}, reset_count: any,
+          restart_count: any, firmware: any, clock: any, event_log: any}}
+"""
 
 
 def live(market):
@@ -45,11 +55,11 @@ def live(market):
         time.sleep(2)  # A period.
 
 
-def audit(market, folder):
+def audit(market, folder, *words):
     done = subprocess.run(
-        [market.ratel, "audit", folder, "--key", market.state / "router.pem", "--json"],
+        [market.ratel, "audit", folder, "--key", market.state / "router.pem", "--json", *words],
         capture_output=True, text=True, timeout=60)
-    return done.returncode, done.stdout + done.stderr
+    return done.returncode, done.stdout or done.stderr
 
 
 class Papers:
@@ -90,6 +100,9 @@ class Papers:
             root["decisions_root"] = merkle([
                 json.dumps(one, separators=(",", ":"), ensure_ascii=False).encode()
                 for one in lines["decisions.jsonl"]]).hex()
+            root["evidence_root"] = merkle([
+                json.dumps(one, separators=(",", ":"), ensure_ascii=False).encode()
+                for one in lines["evidence.jsonl"]]).hex()
             lines["root"] = sign("ratel/export/1", root, self.key)
 
 
@@ -136,8 +149,47 @@ def test_papers_of_a_run_add_up_and_no_stranger_changes_them(context):
         with scratch() as folder:
             papers.write(f"{folder}/same")
             assert audit(market, f"{folder}/same")[0] == 0
+        policies(market)
+        invented(market)
         strangers(market)
         routers(market)
+
+
+def policies(market):
+    """The auditor's own policy decides, not the router's."""
+    other = market.file("other.yaml", OTHER)
+    folder = market.state / "exports"
+    status, text = audit(market, folder, "--policy", market.simulated)
+    assert status == 0, text
+    report = json.loads(text)
+    assert report["not_checked"] == [], report
+    # Two providers, of which one has a second key.
+    assert len(report["providers"]) == 3, report["providers"]
+    assert all((one["peer"], one["evidence"]) == ("simulated", ["simulated"])
+               for one in report["providers"]), report["providers"]
+    status, text = audit(market, folder)
+    assert status == 0 and "no policy" in json.loads(text)["not_checked"][0], text
+    assert audit(market, folder, "--policy", other, "--policy", market.simulated)[0] == 0
+    status, text = audit(market, folder, "--policy", other)
+    codes = [one["code"] for one in json.loads(text)["findings"]]
+    assert status == 1 and "audit.evidence.none" in codes and len(set(codes)) > 1, codes
+
+
+def invented(market):
+    """A router cannot bill for a provider that nobody attested, nor by another's Evidence."""
+    for change in (lambda lines: [], lambda lines: lines[:1] * len(lines),
+                   lambda lines: [dict(lines[0], exported="11" * 32), *lines[1:]]):
+        papers = Papers(market)
+        lines = papers.periods[0][1]
+        assert len(lines["evidence.jsonl"]) == 2
+        lines["evidence.jsonl"] = change(lines["evidence.jsonl"])
+        papers.sign_again()
+        with scratch() as folder:
+            papers.write(folder)
+            status, text = audit(market, folder)
+        codes = [one["code"] for one in json.loads(text)["findings"]]
+        assert status == 1 and "audit.evidence.none" in codes, codes
+        assert "audit.export.root" not in codes, codes
 
 
 def strangers(market):

@@ -41,7 +41,28 @@ final class Book {
     func open(period: Int64 = Ledger.hour) throws -> Ledger {
         let ledger = try Ledger(at: place, key: key, period: period)
         try ledger.keep(offer)
+        try keepEvidence(in: ledger, at: Book.time)
         return ledger
+    }
+
+    /// Of the provider, as far as `attested` reads it.
+    func keepEvidence(
+        of provider: PrivateKey? = nil, session: String = "s", in ledger: Ledger, at time: Int64
+    ) throws {
+        let key = Digest.sha256((provider ?? self.provider).spki)
+        try ledger.keep(
+            evidence: #"{"key":"\#(Hex.encode(key))","session":"\#(session)"}"#, of: key,
+            session: session, at: time)
+    }
+
+    private static func attested(_ line: String) throws(Refusal) -> [UInt8] {
+        guard
+            let key = JSONParser.parse(Array(line.utf8))?["key"]?.text.flatMap(Hex.decode)
+        else {
+            throw Refusal(
+                "test.evidence", .evidence, field: "", expected: "", got: line, remedy: "")
+        }
+        return key
     }
 
     /// A request that is handed to the provider.
@@ -112,7 +133,8 @@ final class Book {
     func audit(
         _ files: [LedgerExport.File: [String]], _ chains: inout ServiceChains
     ) throws -> ExportAudit.Result {
-        try ExportAudit.run(routerKey: key.spki, chains: &chains) { file, each throws(Refusal) in
+        try ExportAudit.run(routerKey: key.spki, chains: &chains, attested: Book.attested) {
+            file, each throws(Refusal) in
             for line in files[file] ?? [] { try each(line) }
         }
     }

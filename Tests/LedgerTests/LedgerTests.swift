@@ -1,3 +1,4 @@
+import Keys
 import FoundationEssentials
 import RATS
 import Receipts
@@ -89,6 +90,31 @@ struct LedgerTests {
         }
     }
 
+    /// Each export has the Evidence of the period, and where there is none the last before.
+    @Test(arguments: Place.all) func evidenceIsThatOfThePeriod(_ place: Place) throws {
+        let book = try Book(place)
+        let ledger = try book.open()
+        let hour = ledger.period
+        func sessions(_ period: Int64) throws -> [String] {
+            _ = try ledger.append(
+                [try book.entry("r\(period)", of: ledger, at: period * hour + 1_000)])
+            return try book.export(ledger, period: period)[.evidence, default: []].map { line in
+                JSONParser.parse(Array(line.utf8))?["session"]?.text ?? ""
+            }
+        }
+        // The same again is kept once, and another's is not shown.
+        try book.keepEvidence(in: ledger, at: Book.time + 5)
+        try book.keepEvidence(of: .generate(), in: ledger, at: Book.time)
+        #expect(try sessions(Book.hour) == ["s"])
+        #expect(try sessions(Book.hour + 1) == ["s"])
+        try book.keepEvidence(session: "u", in: ledger, at: Book.time + 2 * hour)
+        try book.keepEvidence(session: "t", in: ledger, at: Book.time + 2 * hour)
+        try book.keepEvidence(session: "v", in: ledger, at: Book.time + 4 * hour)
+        #expect(try sessions(Book.hour + 2) == ["t", "u"])
+        #expect(try sessions(Book.hour + 3) == ["t", "u"])
+        #expect(try sessions(Book.hour + 4) == ["v"])
+    }
+
     /// A batch is there whole or not at all: the second half of it cannot be placed.
     @Test(arguments: Place.all) func aBatchThatFailsLeavesNothing(_ place: Place) throws {
         let book = try Book(place)
@@ -144,6 +170,11 @@ struct LedgerTests {
         #expect(try codes { $0[.receipts]?.swapAt(1, 2) }.contains("audit.receipt.gap"))
         #expect(try codes { $0[.decisions]?.removeLast() }.contains("audit.decision.missing"))
         #expect(try codes { $0[.offers] = [] }.contains("audit.offer.missing"))
+        #expect(
+            try codes { $0[.evidence] = [] } == ["audit.evidence.none", "audit.export.root"])
+        #expect(
+            try codes { $0[.evidence] = ["{}"] }
+                == ["test.evidence", "audit.evidence.none", "audit.export.root"])
         #expect(throws: Refusal.self) { try codes { $0[.root] = [] } }
         #expect(throws: Refusal.self) {
             try codes { $0[.root]?[0].replace("\"count\":4", with: "\"count\":3") }

@@ -42,6 +42,7 @@ struct Wire {
         var bindingKeys = Wire.anyBindingKeys
         /// What this side remembers of the peer.
         var leases: [Lease] = []
+        var keepsEvidence = false
         var uptime: UInt64 = 1_000_000
     }
 
@@ -77,7 +78,8 @@ struct Wire {
             settings: ExchangeSettings(
                 asks: side.asks,
                 attestation: attestation,
-                configuration: side.configuration
+                configuration: side.configuration,
+                keepsEvidence: side.keepsEvidence
             ),
             channel: ChannelFacts(
                 channelID: role == .client ? 1 : 2,

@@ -8,13 +8,9 @@ import Testing
 /// What a router takes of a provider's list, and of its facts.
 struct ListedOffersTests {
     private let key: PrivateKey
-    private let admission: Provider.Admission
 
     init() throws {
         key = try PrivateKey.generate()
-        admission = Provider.Admission(
-            session: "s", receiptKey: Digest.sha256(key.spki), claims: [], appraised: 0, until: 1,
-            peer: "p", policyDigest: [])
     }
 
     private func offer(_ model: String, by signer: PrivateKey, keyset: [UInt8]) throws -> JSONValue
@@ -37,7 +33,7 @@ struct ListedOffersTests {
     {
         let value = JSONValue.members([("offers", .array(offers)), ("models", .array(models))])
         return try ListedOffers(
-            Array(value.serialised().utf8), status: 200, of: admission
+            Array(value.serialised().utf8), status: 200, signedBy: Digest.sha256(key.spki)
         ).all
     }
 

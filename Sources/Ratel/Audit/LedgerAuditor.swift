@@ -1,3 +1,4 @@
+internal import Appraisal
 internal import FoundationEssentials
 internal import Keys
 internal import Ledger
@@ -12,12 +13,15 @@ public enum LedgerAuditor {
     private static let maxFile = 256 << 20
 
     /// Audits the periods in `folder`, which each have a folder of their own; `keyPath` is the PEM
-    /// of the router's public key. Status 0 when everything adds up, 1 when not, 2 when it cannot
+    /// of the router's public key, and `policies` are those that the providers' Evidence is
+    /// appraised under: without any it must be authentic, and `withoutEvidence` leaves it out.
+    /// Status 0 when everything adds up, 1 when not, 2 when it cannot
     /// be read.
     public static func run(
-        folder: String, keyPath: String, json: Bool
+        folder: String, keyPath: String, policies: [String], withoutEvidence: Bool, json: Bool
     ) throws(ConfigurationError) -> Inspector.Finding {
         let key = try readKey(keyPath)
+        let judge = try makeJudge(policies, withoutEvidence: withoutEvidence)
         var periods: [ExportAudit.Result] = []
         let found = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
         // What begins with a dot is being written.
@@ -31,15 +35,32 @@ public enum LedgerAuditor {
         var chains = ServiceChains()
         for name in names.sorted() {
             do throws(Refusal) {
-                periods.append(try audit("\(folder)/\(name)", key, &chains))
+                periods.append(try audit("\(folder)/\(name)", key, judge, &chains))
             } catch {
                 return Inspector.Finding(output: EvidenceReport.table(error), status: 2)
             }
         }
-        let report = AuditReport(periods: periods, gaps: chains.gaps)
+        let report = AuditReport(periods: periods, gaps: chains.gaps, judge: judge)
         return Inspector.Finding(
             output: json ? report.json.serialised(pretty: true) + "\n" : report.text,
             status: report.findings.isEmpty ? 0 : 1)
+    }
+
+    private static func makeJudge(
+        _ paths: [String], withoutEvidence: Bool
+    ) throws(ConfigurationError) -> EvidenceJudge? {
+        guard !withoutEvidence else {
+            guard paths.isEmpty else {
+                throw ConfigurationError("--without-evidence leaves out --policy: name only one")
+            }
+            return nil
+        }
+        var policies: [AppraisalPolicy] = []
+        for path in paths {
+            policies.append(
+                try PolicySource(path: path).load(LoggingSettings.quiet.logger("audit")))
+        }
+        return EvidenceJudge(policies)
     }
 
     private static func readKey(_ path: String) throws(ConfigurationError) -> [UInt8] {
@@ -59,9 +80,11 @@ public enum LedgerAuditor {
     }
 
     private static func audit(
-        _ folder: String, _ key: [UInt8], _ chains: inout ServiceChains
+        _ folder: String, _ key: [UInt8], _ judge: EvidenceJudge?, _ chains: inout ServiceChains
     ) throws(Refusal) -> ExportAudit.Result {
-        try ExportAudit.run(routerKey: key, chains: &chains) { file, each throws(Refusal) in
+        try ExportAudit.run(
+            routerKey: key, chains: &chains, attested: judge.map { $0.attestedKey }
+        ) { file, each throws(Refusal) in
             let path = "\(folder)/\(file.rawValue)"
             guard let bytes = System.readFile(path, limit: maxFile) else {
                 throw Refusal(
@@ -80,9 +103,11 @@ public enum LedgerAuditor {
 private struct AuditReport {
     let periods: [ExportAudit.Result]
     let findings: [ReceiptAudit.Finding]
+    let judge: EvidenceJudge?
 
-    init(periods: [ExportAudit.Result], gaps: [Refusal]) {
+    init(periods: [ExportAudit.Result], gaps: [Refusal], judge: EvidenceJudge?) {
         self.periods = periods
+        self.judge = judge
         findings =
             periods.flatMap(\.findings) + ExportAudit.findings(between: periods)
             + gaps.map { .init(receipt: nil, refusal: $0) }
@@ -99,6 +124,19 @@ private struct AuditReport {
         return bills.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
     }
 
+    /// What is left open.
+    private var open: String? {
+        guard let judge else {
+            return "Evidence: left out, whoever signed the offers may be anybody"
+        }
+        guard judge.isLooking else { return nil }
+        return "measurements: no policy was applied (--policy), a provider may run any code"
+    }
+
+    private var signers: [(key: String, signer: EvidenceJudge.Signer)] {
+        (judge?.signers ?? [:]).sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
+    }
+
     var text: String {
         var table = Table()
         table.heading(findings.isEmpty ? "EVERYTHING ADDS UP" : "IT DOES NOT ADD UP")
@@ -108,6 +146,14 @@ private struct AuditReport {
             table.row(
                 account, "\(bill.requests) requests, \(AuditReport.dollars(bill.cost))")
         }
+        for (key, signer) in signers {
+            let formats = signer.formats.sorted().joined(separator: ", ")
+            table.row(
+                "provider \(key.prefix(16))",
+                "\(signer.peer.map { "admitted as \($0)" } ?? "authentic"), \(formats), at "
+                    + UTCTime.text(signer.time))
+        }
+        if let open { table.row("NOT CHECKED", open) }
         var text = table.text
         for finding in findings {
             text += "\n" + (finding.receipt.map { "receipt \($0)\n" } ?? "")
@@ -130,6 +176,19 @@ private struct AuditReport {
                         ])
                     })
             ),
+            (
+                "providers",
+                .array(
+                    signers.map { key, signer in
+                        .members([
+                            ("receipt_key_hash", .string(key)),
+                            ("peer", signer.peer.map { .string($0) } ?? .null),
+                            ("evidence", .array(signer.formats.sorted().map { .string($0) })),
+                            ("at", .string(UTCTime.text(signer.time))),
+                        ])
+                    })
+            ),
+            ("not_checked", .array([open].compactMap { $0 }.map { .string($0) })),
             (
                 "findings",
                 .array(

@@ -11,12 +11,18 @@ final class AdmittedCaller {
     var challenges: ChallengeCount
     /// What its Evidence came to when the connection was opened; nil where it showed none.
     let result: AttestationResult?
+    /// The Evidence that this came of, where the channel keeps it.
+    let evidence: SessionEvidence?
 
     /// `answered` is how many exchanges the connection began with.
-    init(name: String, tier: String, answered: UInt32, result: AttestationResult? = nil) {
+    init(
+        name: String, tier: String, answered: UInt32, result: AttestationResult? = nil,
+        evidence: SessionEvidence? = nil
+    ) {
         self.name = name
         self.tier = tier
         self.result = result
+        self.evidence = evidence
         challenges = ChallengeCount(answered: answered)
     }
 }

@@ -19,13 +19,15 @@ final class Channel: Sendable {
     let leases = LeaseBook()
     let log: ChannelLog
 
+    private let keepsEvidence: Bool
     private let describe: @Sendable (AppraisalPolicy) -> EffectiveConfiguration
     private let state: Locked<(policy: AppraisalPolicy, settings: ExchangeSettings)>
 
-    /// `describe` gives what this side tells its peers of how it runs under a policy.
+    /// `describe` gives what this side tells its peers of how it runs under a policy;
+    /// `keepsEvidence` says that what admits a peer is handed on with it.
     init(
         role: Role, identity: ChannelIdentity, policy: AppraisalPolicy, appraisals: Appraisals,
-        quotes: QuoteQueue, log: ChannelLog,
+        quotes: QuoteQueue, log: ChannelLog, keepsEvidence: Bool = false,
         describe: @escaping @Sendable (AppraisalPolicy) -> EffectiveConfiguration
     ) {
         self.role = role
@@ -34,7 +36,8 @@ final class Channel: Sendable {
         self.log = log
         self.appraisals = appraisals
         self.describe = describe
-        state = Locked((policy, Channel.settings(policy, identity, describe)))
+        self.keepsEvidence = keepsEvidence
+        state = Locked((policy, Channel.settings(policy, identity, keepsEvidence, describe)))
         appraisals.store?.whenReplaced { [weak self] in self?.forget() }
     }
 
@@ -46,7 +49,7 @@ final class Channel: Sendable {
 
     /// Appraises from now on under `policy`; exchanges under way open nothing.
     func replace(_ policy: AppraisalPolicy) {
-        let settings = Channel.settings(policy, identity, describe)
+        let settings = Channel.settings(policy, identity, keepsEvidence, describe)
         state.withLock { $0 = (policy, settings) }
         appraisals.store?.roots = CollateralRoots(policy: policy)
         forget()
@@ -70,7 +73,7 @@ final class Channel: Sendable {
     }
 
     private static func settings(
-        _ policy: AppraisalPolicy, _ identity: ChannelIdentity,
+        _ policy: AppraisalPolicy, _ identity: ChannelIdentity, _ keepsEvidence: Bool,
         _ describe: (AppraisalPolicy) -> EffectiveConfiguration
     ) -> ExchangeSettings {
         ExchangeSettings(
@@ -78,7 +81,7 @@ final class Channel: Sendable {
             attestation: identity.attester.map {
                 ExchangeSettings.Attestation(attester: $0, bindingKeys: identity.bindingKeys)
             },
-            configuration: describe(policy).encoded)
+            configuration: describe(policy).encoded, keepsEvidence: keepsEvidence)
     }
 
     /// Begins TLS on an accepted connection.

@@ -134,6 +134,7 @@ final class ChannelPreamble: Preamble, ExchangeRun.Owner {
         let name = peer.name
         let askedAt = peer.askedAt
         let wasLeased = peer.wasLeased
+        let evidence = peer.evidence
         if case .observed(let refusal) = standing {
             return refuse(link, refusal, mayAnswer: true)
         }
@@ -144,7 +145,7 @@ final class ChannelPreamble: Preamble, ExchangeRun.Owner {
             if case .attested(let result) = standing { result } else { nil }
         let caller = AdmittedCaller(
             name: name, tier: result?.tier.rawValue ?? "none", answered: counts?.answered ?? 0,
-            result: channel.role == .client ? result : nil)
+            result: channel.role == .client ? result : nil, evidence: evidence)
         channel.admitted(link, caller, result, dialect: dialect, wasLeased: wasLeased)
         if let counts, let facts, link.speaksHTTP2 {
             link.keeper = ChannelKeeper(

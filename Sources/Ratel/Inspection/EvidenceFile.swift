@@ -111,10 +111,7 @@ public struct EvidenceFile: Sendable {
         let outcome = try Appraiser.appraise(
             submission, expected: expected, policy: policy, now: now)
         guard case .admitted(let result) = outcome else {
-            throw Refusal(
-                "tpm.activation.offline", .policy, kind: "tpm", field: "credential activation",
-                expected: "a connection to the machine", got: "a file",
-                remedy: "verify HOST:PORT, or pin the attestation key in the policy (tpm.ak)")
+            throw Refusal.offlineActivation
         }
         return result
     }

@@ -1,6 +1,7 @@
 internal import Appraisal
 internal import Keys
 internal import Loop
+internal import RATLS
 internal import RATS
 
 /// The commands that look at Evidence once and say what they found: `attest`, `verify` and
@@ -113,6 +114,9 @@ public enum Inspector {
     ) throws(UnusableInput) -> Finding {
         let expected = try request.expectedBytes()
         let now = try request.now()
+        if let session = try? SessionEvidence(reading: JSONParser.parse(bytes)) {
+            return verify(session, request, policy, at: now)
+        }
         guard let file = try? EvidenceFile(parsing: bytes) else {
             throw UnusableInput(
                 "\(request.subject): no Evidence of a known kind, and not what attest --out writes")
@@ -132,6 +136,31 @@ public enum Inspector {
                     remedy: "name a policy with --policy, or make one with `ratel policy init`")
             }
             return show(.admitted(try file.appraise(policy, now: now)), json: request.json)
+        } catch {
+            return show(.refused(error), json: request.json)
+        }
+    }
+
+    /// Evidence over another's connection, as a router shows that of its providers.
+    private static func verify(
+        _ session: SessionEvidence, _ request: VerifyRequest, _ policy: AppraisalPolicy?,
+        at now: Int64
+    ) -> Finding {
+        do throws(Refusal) {
+            guard request.anyNonce else {
+                throw Refusal(
+                    "evidence.session.nonce", .binding, field: "--any-nonce",
+                    expected: "that it is taken whatever it covers",
+                    got: "Evidence over a connection of its own",
+                    remedy: "ask the machine itself for Evidence over your nonce")
+            }
+            let outcome = try session.job(under: policy, at: now).run().get()
+            guard let result = try outcome.result() else {
+                return show(
+                    .inspected(outcome.inspected, configuration: session.configuration),
+                    json: request.json)
+            }
+            return show(.admitted(result), json: request.json)
         } catch {
             return show(.refused(error), json: request.json)
         }

@@ -16,11 +16,11 @@ struct ListedOffers {
     /// As many as the file of a provider may have; each costs a check of a signature.
     static let most = 256
 
-    /// Reads what a provider of that admission answered.
+    /// Reads what a provider answered whose Evidence names the key with this SHA-256.
     ///
     /// Errors: `provider.offers.*`, `provider.offer.key`, and those of an offer.
     init(
-        _ body: [UInt8], status: Int, of admission: Provider.Admission
+        _ body: [UInt8], status: Int, signedBy receiptKey: [UInt8]
     ) throws(Refusal) {
         guard status == 200, let root = JSONParser.parse(body), let items = root["offers"]?.items,
             (1...ListedOffers.most).contains(items.count)
@@ -36,11 +36,11 @@ struct ListedOffers {
         for item in items {
             let statement = try SignedStatement(.offer, reading: item)
             let offer = try Offer(statement)
-            guard offer.keyset == admission.receiptKey else {
+            guard offer.keyset == receiptKey else {
                 throw Refusal(
                     "provider.offer.key", .evidence, field: "offer.keyset_digest",
                     expected:
-                        "the key that the Evidence names, \(Hex.encode(admission.receiptKey))",
+                        "the key that the Evidence names, \(Hex.encode(receiptKey))",
                     got: Hex.encode(offer.keyset), remedy: "take offers of this provider alone")
             }
             guard names.insert(offer.model.id).inserted else {

@@ -1,6 +1,7 @@
 internal import HTTP
 internal import Keys
 internal import Loop
+internal import RATLS
 internal import RATS
 internal import Receipts
 internal import Streams
@@ -189,15 +190,19 @@ struct ProvidersDocument {
         .members([
             ("receipt_key", .string(Hex.encode(router.book.key.spki))),
             ("policy_hash", .string(Hex.encode(router.policyHash))),
-            ("providers", .array(router.providers.map(provider))),
+            ("providers", .array(router.providers.map { .members(members(of: $0)) })),
         ])
     }
 
+    /// With the Evidence that it rests on, for callers to appraise themselves.
     func session(_ name: String) -> JSONValue? {
-        router.providers.first { $0.now.admission?.session == name }.map(provider)
+        router.providers.first { $0.now.admission?.session == name }.map { found in
+            let shown = found.now.admission.map { [("evidence", $0.evidence.json)] } ?? []
+            return .members(members(of: found) + shown)
+        }
     }
 
-    private func provider(_ provider: Provider) -> JSONValue {
+    private func members(of provider: Provider) -> [(String, JSONValue)] {
         let now = provider.now
         var members: [(String, JSONValue)] = [
             ("name", .string(provider.name)), ("admitted", .bool(now.admission != nil)),
@@ -209,6 +214,6 @@ struct ProvidersDocument {
                 ("policy", .string(Hex.encode(admission.policyDigest))),
             ]
         }
-        return .members(members + now.refused)
+        return members + now.refused
     }
 }

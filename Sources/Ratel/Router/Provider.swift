@@ -39,6 +39,8 @@ final class Provider: Sendable {
         let until: Int64
         let peer: String
         let policyDigest: [UInt8]
+        /// What it rests on, for others to appraise.
+        let evidence: SessionEvidence
     }
 
     init(
@@ -81,12 +83,13 @@ final class Provider: Sendable {
 }
 
 extension Provider.Admission {
-    /// What an appraisal came to; nil where the peer signs no receipts.
-    init?(_ result: AttestationResult, now: Int64) {
+    /// What an appraisal of `evidence` came to; nil where the peer signs no receipts.
+    init?(_ result: AttestationResult, _ evidence: SessionEvidence, now: Int64) {
         guard let configuration = JSONParser.parse(result.configuration),
-            let key = configuration["receipt_key"]?.text.flatMap(Hex.decode), key.count == 32
+            let key = Provider.Admission.receiptKey(in: configuration)
         else { return nil }
         receiptKey = key
+        self.evidence = evidence
         peer = result.peer
         policyDigest = result.policyDigest
         var claims = Set(result.evidence.map(\.format.rawValue))
@@ -104,5 +107,13 @@ extension Provider.Admission {
                     Array("ratel/session/1".utf8) + [0] + key + result.policyDigest
                         + Array(claims.sorted().joined(separator: ",").utf8)
                 ).prefix(16)))
+    }
+
+    /// SHA-256 of the key that offers and facts are signed with, as an effective configuration
+    /// names it; nil where it names none.
+    static func receiptKey(in configuration: JSONValue?) -> [UInt8]? {
+        configuration?["receipt_key"]?.text.flatMap(Hex.decode).flatMap {
+            $0.count == 32 ? $0 : nil
+        }
     }
 }

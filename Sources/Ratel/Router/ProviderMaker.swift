@@ -32,11 +32,11 @@ final class ProviderMaker: Sendable {
             name: place.name, address: place.address, policyPath: place.policy,
             channel: try channel(
                 [ChannelProtocol.attestedHTTP2, ChannelProtocol.attestedHTTP1], policy),
-            control: try channel([ChannelProtocol.attestedHTTP1], policy))
+            control: try channel([ChannelProtocol.attestedHTTP1], policy, keepsEvidence: true))
     }
 
     private func channel(
-        _ protocols: [String], _ policy: AppraisalPolicy
+        _ protocols: [String], _ policy: AppraisalPolicy, keepsEvidence: Bool = false
     ) throws(ConfigurationError) -> Channel {
         let identity = try makeIdentity(
             .client, protocols, ChannelVerifier(demandsCertificate: true), attester, nil,
@@ -45,7 +45,8 @@ final class ProviderMaker: Sendable {
             roots: CollateralRoots(policy: policy), log.logger)
         return Channel(
             role: .client, identity: identity, policy: policy,
-            appraisals: Appraisals(store: store), quotes: quotes, log: log
+            appraisals: Appraisals(store: store), quotes: quotes, log: log,
+            keepsEvidence: keepsEvidence
         ) { [settings] policy in
             EffectiveConfiguration(
                 use: "route", accessLog: settings.logging.accessLog, upstream: "network",

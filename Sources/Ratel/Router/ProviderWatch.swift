@@ -1,8 +1,10 @@
 internal import Appraisal
+internal import Bytes
 internal import Keys
 internal import Ledger
 internal import Logging
 internal import Loop
+internal import RATLS
 internal import RATS
 internal import Receipts
 internal import Streams
@@ -17,6 +19,13 @@ final class ProviderWatch {
     private var link: ProviderLink?
     private var isBusy = false
     private var isAskedAgain = false
+    /// The period and the session of the Evidence that the ledger was given last.
+    private let kept = Locked<Kept?>(nil)
+
+    private struct Kept: Equatable, Sendable {
+        let period: Int64
+        let session: String
+    }
     /// Models that were probed, under the key that the provider had then.
     private var probed: (key: [UInt8], models: Set<String>) = ([], [])
     /// What a probe came to that failed, and when the next may be: each is paid for.
@@ -64,8 +73,9 @@ final class ProviderWatch {
     private func begin(_ link: ProviderLink) {
         self.link = link
         let now = System.nowMilliseconds
-        guard let result = (link.peer as? AdmittedCaller)?.result,
-            let admission = Provider.Admission(result, now: now)
+        guard let peer = link.peer as? AdmittedCaller, let result = peer.result,
+            let evidence = peer.evidence,
+            let admission = Provider.Admission(result, evidence, now: now)
         else {
             return refuse(
                 Refusal(
@@ -86,7 +96,9 @@ final class ProviderWatch {
 
     private func take(_ answer: ProviderLink.Answer, _ admission: Provider.Admission) {
         do throws(Refusal) {
-            let listed = try ListedOffers(answer.body, status: answer.status, of: admission).all
+            let listed = try ListedOffers(
+                answer.body, status: answer.status, signedBy: admission.receiptKey
+            ).all
             if probed.key != admission.receiptKey {
                 probed = (admission.receiptKey, [])
                 lastProbe = nil
@@ -141,14 +153,7 @@ final class ProviderWatch {
     ) {
         let before = provider.now
         provider.admit(admission)
-        let statements = listed.map(\.statement)
-        router.book.desk.run { (ledger) throws(LedgerError) in
-            for statement in statements { try ledger.keep(statement) }
-        } then: { [router] outcome in
-            if case .failure(let error) = outcome {
-                router.logger.error("offers were not kept", metadata: ["why": "\(error)"])
-            }
-        }
+        keep(listed.map(\.statement), admission)
         for one in listed {
             router.market.put(
                 one.statement, one.offer, of: provider, context: one.context,
@@ -168,6 +173,27 @@ final class ProviderWatch {
                 ])
         }
         done()
+    }
+
+    private func keep(_ statements: [SignedStatement], _ admission: Provider.Admission) {
+        // Each period's export shows what its providers were admitted by.
+        let now = Kept(
+            period: admission.appraised / router.book.period, session: admission.session)
+        let isKept = kept.withLock { $0 == now }
+        router.book.desk.run { (ledger) throws(LedgerError) in
+            for statement in statements { try ledger.keep(statement) }
+            guard !isKept else { return }
+            try ledger.keep(
+                evidence: admission.evidence.json.serialised(), of: admission.receiptKey,
+                session: admission.session, at: admission.appraised)
+        } then: { [router, kept] outcome in
+            switch outcome {
+            case .success: kept.withLock { $0 = now }
+            case .failure(let error):
+                router.logger.error(
+                    "offers and Evidence were not kept", metadata: ["why": "\(error)"])
+            }
+        }
     }
 
     /// There was no answer: that says nothing of its Evidence, unless that was refused.
