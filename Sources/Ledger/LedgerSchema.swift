@@ -1,7 +1,7 @@
 /// The tables, the same in each database.
 ///
-/// What is written stays: receipts, offers, Evidence, seeds, credits and exports are neither changed nor deleted.
-/// Only sums, terms and what is pending change.
+/// What is written stays: receipts, offers, Evidence, seeds, credits and exports are neither changed
+/// nor deleted. Only sums, terms and what is pending change.
 enum LedgerSchema {
     /// Milliseconds of a day, by which spending is summed.
     static let day: Int64 = 86_400_000

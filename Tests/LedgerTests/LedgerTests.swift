@@ -1,5 +1,5 @@
-import Keys
 import FoundationEssentials
+import Keys
 import RATS
 import Receipts
 import Testing
