@@ -35,6 +35,8 @@ public final class Ledger {
     let router: [UInt8]
     /// Milliseconds of the periods by which receipts are exported.
     public let period: Int64
+    /// 32 bytes that the routers of one ledger have in common, and nobody else.
+    public private(set) var secret: [UInt8] = []
     private var isWriting = false
     /// Times up to here are exported: nothing is written before it any more.
     private var closed: Int64 = 0
@@ -56,7 +58,7 @@ public final class Ledger {
         self.period = period
         router = Digest.sha256(key.spki)
         try database.transaction { () throws(LedgerError) in
-            try LedgerSchema.make(in: database)
+            secret = try LedgerSchema.make(in: database)
             try database.run(
                 """
                 INSERT INTO routers (id, key, period_ms) VALUES ($1, $2, $3)

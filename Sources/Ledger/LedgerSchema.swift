@@ -1,7 +1,9 @@
+internal import Keys
+
 /// The tables, the same in each database.
 ///
-/// What is written stays: receipts, offers, Evidence, seeds, credits and exports are neither changed
-/// nor deleted. Only sums, terms and what is pending change.
+/// What is written stays: receipts, offers, Evidence, seeds, credits and exports are neither
+/// changed nor deleted. Only sums, terms and what is pending change.
 enum LedgerSchema {
     /// Milliseconds of a day, by which spending is summed.
     static let day: Int64 = 86_400_000
@@ -13,12 +15,14 @@ enum LedgerSchema {
     /// Of these tables. A ledger of another version is not opened.
     static let version: Int64 = 2
 
-    /// Makes the tables where there are none, inside a transaction.
-    static func make(in database: any LedgerDatabase) throws(LedgerError) {
+    /// Makes the tables where there are none, inside a transaction; answers the ledger's secret.
+    static func make(in database: any LedgerDatabase) throws(LedgerError) -> [UInt8] {
         try database.execute(database.dialect.exclusive)
         if try database.query(database.dialect.isMade).isEmpty {
             try database.execute(statements(database.dialect))
-            try database.run("INSERT INTO ledger (version) VALUES ($1)", .integer(version))
+            try database.run(
+                "INSERT INTO ledger (version, secret) VALUES ($1, $2)", .integer(version),
+                .blob(SecureRandom.bytes(32)))
         }
         let found = try database.query("SELECT version FROM ledger").first?[0].integer
         guard found == version else {
@@ -27,13 +31,19 @@ enum LedgerSchema {
                 "expected tables of version \(version), got \(found ?? 0): use the "
                     + "release that made them")
         }
+        guard let secret = try database.query("SELECT secret FROM ledger").first?[0].blob,
+            secret.count == 32
+        else { throw LedgerError(.damaged, "no secret") }
+        return secret
     }
 
     private static func statements(_ dialect: LedgerDialect) -> String {
         let (number, bytes, text) = (dialect.integer, dialect.blob, dialect.text)
         let sum = "\(number) NOT NULL DEFAULT 0 CHECK"
         return """
-            CREATE TABLE ledger (version \(number) PRIMARY KEY) \(dialect.table);
+            CREATE TABLE ledger (
+                version \(number) PRIMARY KEY, secret \(bytes) NOT NULL
+            ) \(dialect.table);
             CREATE TABLE routers (
                 id \(bytes) PRIMARY KEY, key \(bytes) NOT NULL,
                 period_ms \(number) NOT NULL CHECK (period_ms > 0),

@@ -28,6 +28,7 @@ final class RouterBook: Sendable {
     let keyDigest: [UInt8]
     let desk: LedgerDesk
     let period: Int64
+    /// Names accounts: that of the ledger, so that all of its routers know a caller as one.
     private let secret: [UInt8]
     private let place: String
     private let seeds = Locked<[Int64: Seed]>([:])
@@ -52,14 +53,14 @@ final class RouterBook: Sendable {
         self.key = key
         keyDigest = Digest.sha256(key.spki)
         self.period = period
-        // Callers' accounts stay what they are for as long as the key does.
-        secret = RouterBook.derive("ratel/accounts/1", key)
         let place = place ?? folder + "/ledger.sqlite"
         self.place = place
         do throws(LedgerError) {
-            desk = try LedgerDesk { () throws(LedgerError) in
+            let open: @Sendable () throws(LedgerError) -> Ledger = { () throws(LedgerError) in
                 try Ledger(at: place, key: key, period: period)
             }
+            secret = try open().secret
+            desk = try LedgerDesk(open)
         } catch {
             throw ConfigurationError("the ledger: \(error)")
         }
@@ -79,15 +80,11 @@ final class RouterBook: Sendable {
         return key
     }
 
-    private static func derive(_ label: String, _ key: PrivateKey) -> [UInt8] {
-        // A signature of ECDSA is random; the key's own text is not, and is as secret.
-        Digest.sha256.authenticate(
-            Array(label.utf8), key: Digest.sha256(Array(((try? key.pem()) ?? "").utf8)))
-    }
-
     /// A secret of the router's own for one purpose, 32 bytes.
     func secret(for purpose: String) -> [UInt8] {
-        Digest.sha256.authenticate(Array(purpose.utf8), key: secret)
+        // A signature of ECDSA is random; the key's own text is not, and is as secret.
+        Digest.sha256.authenticate(
+            Array(purpose.utf8), key: Digest.sha256(Array(((try? key.pem()) ?? "").utf8)))
     }
 
     /// A ledger of one's own, for a thread that may not hold the desk up.
