@@ -31,7 +31,7 @@ final class EvidenceJudge {
 
     /// The SHA-256 of the key that a recorded Evidence vouches for.
     ///
-    /// Errors: why no policy admits it.
+    /// Errors: why the last policy does not admit it, where none does.
     func attestedKey(_ line: String) throws(Refusal) -> [UInt8] {
         guard line.utf8.count <= SessionEvidence.maximumSize,
             let value = JSONParser.parse(Array(line.utf8))
@@ -54,28 +54,20 @@ final class EvidenceJudge {
     }
 
     private func judge(_ evidence: SessionEvidence) throws(Refusal) -> Signer {
-        guard !policies.isEmpty else {
-            let seen = try evidence.job(under: nil).run().get().inspected
-            return Signer(
-                peer: nil, formats: Set(seen.map(\.format.rawValue)), time: evidence.time)
+        for policy in policies.dropLast() {
+            if let signer = try? judge(evidence, under: policy) { return signer }
         }
-        var last: Refusal?
-        for policy in policies {
-            do throws(Refusal) {
-                guard let result = try evidence.job(under: policy).run().get().result() else {
-                    continue
-                }
-                return Signer(
-                    peer: result.peer, formats: Set(result.evidence.map(\.format.rawValue)),
-                    time: evidence.time)
-            } catch {
-                last = error
-            }
-        }
-        throw last
-            ?? EvidenceJudge.refusal(
-                "audit.evidence.policy", "--policy", "a policy that asks for Evidence",
-                "one that admits anybody", "name the peers that may serve")
+        return try judge(evidence, under: policies.last)
+    }
+
+    private func judge(
+        _ evidence: SessionEvidence, under policy: AppraisalPolicy?
+    ) throws(Refusal) -> Signer {
+        let outcome = try evidence.job(under: policy).run().get()
+        let result = try outcome.result()
+        let shown = result?.evidence ?? outcome.inspected
+        return Signer(
+            peer: result?.peer, formats: Set(shown.map(\.format.rawValue)), time: evidence.time)
     }
 
     private static func refusal(

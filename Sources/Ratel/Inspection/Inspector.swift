@@ -128,13 +128,7 @@ public enum Inspector {
                     expected: Hex.encode(expected), got: Hex.encode(file.nonce),
                     remedy: "ask the machine for Evidence over your nonce")
             }
-            guard let policy else {
-                throw Refusal(
-                    "evidence.policy.missing", .configuration, field: "--authenticity-only",
-                    expected: "a policy, which says whose keys are trusted",
-                    got: "Evidence of a machine of this kind alone",
-                    remedy: "name a policy with --policy, or make one with `ratel policy init`")
-            }
+            guard let policy else { throw .policyMissing }
             return show(.admitted(try file.appraise(policy, now: now)), json: request.json)
         } catch {
             return show(.refused(error), json: request.json)
@@ -154,12 +148,9 @@ public enum Inspector {
                     got: "Evidence over a connection of its own",
                     remedy: "ask the machine itself for Evidence over your nonce")
             }
-            let outcome = try session.job(under: policy, at: now).run().get()
-            guard let result = try outcome.result() else {
-                return show(
-                    .inspected(outcome.inspected, configuration: session.configuration),
-                    json: request.json)
-            }
+            guard let policy,
+                let result = try session.job(under: policy, at: now).run().get().result()
+            else { throw .policyMissing }
             return show(.admitted(result), json: request.json)
         } catch {
             return show(.refused(error), json: request.json)
@@ -281,4 +272,12 @@ public enum Inspector {
         }
         return nonce
     }
+}
+
+extension Refusal {
+    fileprivate static let policyMissing = Refusal(
+        "evidence.policy.missing", .configuration, field: "--authenticity-only",
+        expected: "a policy, which says whose keys are trusted",
+        got: "Evidence of a machine of this kind alone",
+        remedy: "name a policy with --policy, or make one with `ratel policy init`")
 }
