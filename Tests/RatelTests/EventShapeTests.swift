@@ -42,7 +42,7 @@ struct EventShapeTests {
         return shape
     }
 
-    private func count(_ text: String, by shape: EventShape) -> Int64? {
+    private func count(_ text: String, by shape: borrowing EventShape) -> Int64? {
         // Within more bytes, as in a read of many events.
         let bytes = Array(("xy" + text + EventShapeTests.first).utf8)
         return shape.count(bytes.span, 2..<2 + text.utf8.count)

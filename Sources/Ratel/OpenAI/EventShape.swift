@@ -3,7 +3,7 @@ internal import Keys
 
 /// The last event of a stream that had one string of text, to know the next by: what an engine
 /// sends around a token is the same for each token, and then needs no second reading.
-struct EventShape {
+struct EventShape: ~Copyable {
     private var known: [UInt8] = []
     /// Where the text is in it, between its quotes.
     private var text = 0..<0
