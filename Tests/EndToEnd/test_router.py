@@ -241,6 +241,35 @@ def test_a_caller_that_leaves_pays_for_what_came(context):
         assert (status, report["findings"]) == (0, []), report
 
 
+def test_who_leaves_after_the_last_event_gave_nothing_up(context):
+    """Clients close once they have read [DONE]: that is neither a cancel nor the provider's doing.
+    """
+    with Market(context.ratel) as market:
+        only = market.provider("only", cancel="free")
+        market.route()
+        wait_until(lambda: market.metric("ratel_provider_streams") == 0, 5, "the probe's end")
+        before = market.metric("ratel_provider_facts")
+        only.engine.faults["linger"] = 1
+        body = json.dumps({"model": "tiny", "stream": True, "max_tokens": 5, "messages": [
+            {"role": "user", "content": "go on"}]}).encode()
+        with socket.create_connection(("127.0.0.1", market.port)) as caller:
+            caller.sendall(
+                b"POST /v1/chat/completions HTTP/1.1\r\nhost: h\r\nauthorization: Bearer sk-alice"
+                b"\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
+            data = b""
+            while b"[DONE]" not in data:
+                data += caller.recv(65536)
+        name = [line.split(b": ")[1].strip() for line in data.split(b"\r\n")
+                if line.lower().startswith(b"x-generation-id")][0].decode()
+        receipt = market.receipt({"x-ratel-receipt-id": name})["body"]
+        assert (receipt["end"], receipt["usage"]["out"]) == ("complete", 5), receipt
+        assert receipt["cost_nusd"] == 2 * 100 + 5 * 400, receipt
+        assert market.metric("ratel_provider_facts") == before + 1
+        assert market.metric("ratel_provider_streams") == 0
+        status, report = market.books()
+        assert (status, report["findings"]) == (0, []), report
+
+
 def test_a_full_provider_says_so_before_a_queue_forms(context):
     with Market(context.ratel) as market:
         only = market.provider("only", streams=2, pace=0.2)

@@ -17,7 +17,8 @@ import time
 
 class Engine:
     """`faults` may be: "die" (cut a stream after some pieces), "busy" (503), "hold" (all pieces at
-    once), "slow" (seconds before the first), "inflate" (counts twice as many)."""
+    once), "slow" (seconds before the first), "inflate" (counts twice as many), "linger" (seconds
+    between the last event and the body's end)."""
 
     def __init__(self, port=0, model="tiny", pace=0.0, context=4096):
         self.model, self.pace, self.context = model, pace, context
@@ -163,6 +164,7 @@ class Engine:
                 chunks.event(json.dumps(last | {"usage": self.usage(words, len(events))},
                                         separators=(",", ":")))
             chunks.event("[DONE]")
+            time.sleep(self.faults.get("linger", 0))
 
     def embeddings(self, to, body, words, pieces):
         answer(to, 200, {

@@ -164,7 +164,9 @@ final class ServiceTap: EventTap {
         isOver = true
         if isServing {
             let isCallers = summary.failure.map { $0.code == "client.left" } ?? true
-            _ = sign(isCallers ? .cancelled : .error)
+            // Who leaves once the last event has come gave nothing up.
+            let isWhole = isTerminated && !hasError
+            _ = sign(isCallers ? (isWhole ? .complete : .cancelled) : .error)
         } else {
             book.forget(receipt)
         }

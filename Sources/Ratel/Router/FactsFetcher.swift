@@ -35,7 +35,9 @@ final class FactsFetcher {
     }
 
     func ask(_ question: FactsQuestion) {
-        guard !isClosed, waiting.count < FactsFetcher.maxWaiting else { return }
+        guard !isClosed, waiting.count < FactsFetcher.maxWaiting else {
+            return settle(question.ticket, .gaveUp(nil))
+        }
         waiting.append((question, 0))
         work(question.provider)
     }
@@ -99,15 +101,23 @@ final class FactsFetcher {
             }
             let entry = try question.pending.served(
                 service, under: question.offer, at: System.nowMilliseconds)
+            if let answer = question.measured?.answer(entry.receipt.usage) {
+                settle(question.ticket, .served(answer))
+            }
             router.settle(
                 entry, model: question.model, question.measured, question.provider.name)
         } catch {
             router.refuseFacts(of: question.pending.id, question.provider, error)
-            abandon(question)
+            abandon(question, .failed)
         }
     }
 
-    private func abandon(_ question: FactsQuestion) {
+    private func settle(_ ticket: Market.Ticket?, _ outcome: Market.Outcome) {
+        if let ticket { router.market.end(ticket, outcome, now: System.nowMilliseconds) }
+    }
+
+    private func abandon(_ question: FactsQuestion, _ outcome: Market.Outcome = .gaveUp(nil)) {
+        settle(question.ticket, outcome)
         router.settle(
             question.pending.failed(at: System.nowMilliseconds), model: question.model, nil,
             question.provider.name)

@@ -7,9 +7,10 @@ internal import Receipts
 final class Market: Sendable {
     /// One request's part of a provider, from when it is sent until it ends.
     struct Ticket: Sendable {
-        let provider: String
+        /// The stall that it was taken from, which may have made room for another of the same
+        /// provider meanwhile.
+        let stall: UInt64
         let model: String
-        let offer: [UInt8]
         let tokens: Int64
         let breaker: CircuitBreaker.Ticket
     }
@@ -47,9 +48,10 @@ final class Market: Sendable {
                 stalls[index].record.attestation = attestation
                 stalls[index].record.isHealthy = true
             } else if stalls.count < Decision.maxCandidates {
+                state.made += 1
                 stalls.append(
                     MarketStall(
-                        provider: provider, statement: statement,
+                        number: state.made, provider: provider, statement: statement,
                         record: ProviderRecord(
                             name: provider.name, digest: statement.digest, offer: offer,
                             context: context, parameters: parameters, attestation: attestation)))
@@ -151,14 +153,13 @@ final class Market: Sendable {
                 let index = state.stalls[model]?
                     .firstIndex(where: { $0.provider === chosen.provider })
             else { return nil }
-            let breaker = state.change(model, index) { stall in
+            return state.change(model, index) { stall in
                 stall.record.openStreams += 1
                 stall.pendingTokens += tokens
-                return stall.record.breaker.begin(now: now)
+                return Ticket(
+                    stall: stall.number, model: model, tokens: tokens,
+                    breaker: stall.record.breaker.begin(now: now))
             }
-            return Ticket(
-                provider: chosen.provider.name, model: model, offer: chosen.statement.digest,
-                tokens: tokens, breaker: breaker)
         }
     }
 
@@ -176,7 +177,7 @@ final class Market: Sendable {
         state.withLock { state in
             guard
                 let index = state.stalls[ticket.model]?
-                    .firstIndex(where: { $0.provider.name == ticket.provider })
+                    .firstIndex(where: { $0.number == ticket.stall })
             else { return }
             state.change(ticket.model, index) { $0.end(ticket, outcome, now) }
             if case .served = outcome { state.compare(ticket.model, now) }

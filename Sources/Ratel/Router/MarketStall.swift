@@ -2,6 +2,8 @@ internal import Receipts
 
 /// One provider's offer of one model in the market.
 struct MarketStall {
+    /// Told from every other that there ever was.
+    let number: UInt64
     let provider: Provider
     var statement: SignedStatement
     var record: ProviderRecord
@@ -55,6 +57,8 @@ struct MarketStall {
 struct MarketState {
     /// By model, in the order of the offers' digests.
     var stalls: [String: [MarketStall]] = [:]
+    /// Stalls that there ever were.
+    var made: UInt64 = 0
     private var lastConsensus: Int64 = 0
 
     /// Milliseconds between two comparisons of counts: they move by a hundredth with each answer.

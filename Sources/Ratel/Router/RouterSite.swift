@@ -97,12 +97,13 @@ final class RouterSite {
     }
 
     func fetchFacts(
-        of pending: Ledger.Pending, from chosen: Market.Chosen, _ measured: MeasuredAnswer
+        of pending: Ledger.Pending, from chosen: Market.Chosen, _ measured: MeasuredAnswer,
+        ticket: Market.Ticket? = nil
     ) {
         state.fetch(
             FactsQuestion(
                 pending: pending, provider: chosen.provider, offer: chosen.statement,
-                measured: measured))
+                measured: measured, ticket: ticket))
     }
 }
 

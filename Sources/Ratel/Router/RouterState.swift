@@ -200,4 +200,6 @@ struct FactsQuestion: Sendable {
     let offer: SignedStatement
     /// What is known of the answer; nil after a crash.
     let measured: MeasuredAnswer?
+    /// Of an answer that is whole but for its facts; nil where that was settled.
+    var ticket: Market.Ticket?
 }

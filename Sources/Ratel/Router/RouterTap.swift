@@ -344,7 +344,12 @@ final class RouterTap: EventTap {
             return site.settle(pending.failed(at: now), request, nil, nil)
         }
         if let service {
-            settle(service, chosen, isServed: summary.failure == nil && !hasOwnError)
+            // What its caller did once all had come is none of its doing.
+            settle(service, chosen, isServed: isWhole && !hasOwnError)
+        } else if isCallers, isTerminated, !hasOwnError {
+            // Nothing was left to come but its facts: with them it counts as any other.
+            site.fetchFacts(of: pending, from: chosen, measured, ticket: ticket)
+            ticket = nil
         } else {
             settleTicket(isCallers ? .gaveUp(nil) : .failed)
             // It signs what it served, and is asked for that.
