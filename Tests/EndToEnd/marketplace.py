@@ -194,7 +194,7 @@ class Market:
 
     # The books.
 
-    def books(self, seconds=30):
+    def books(self, seconds=30, policies=()):
         """Ends the router, has everything exported, and answers what the audit says."""
         for provider in self.providers:
             provider.engine.faults.clear()
@@ -202,7 +202,7 @@ class Market:
         # What was under way is over, and so is the last period, once another process looks.
         with self.start_router():
             self.wait_exported(seconds)
-        return self.audit()
+        return self.audit(policies)
 
     def wait_exported(self, seconds=30):
         import sqlite3
@@ -218,10 +218,11 @@ class Market:
         return [json.loads(line) for path in sorted(self.state.glob(f"exports/*/{name}"))
                 for line in path.read_text().splitlines()]
 
-    def audit(self):
+    def audit(self, policies=()):
+        words = [word for policy in policies for word in ("--policy", self.folder / policy)]
         done = subprocess.run(
             [self.ratel, "audit", self.state / "exports", "--key", self.state / "router.pem",
-             "--json"], capture_output=True, text=True, timeout=60)
+             "--json", *words], capture_output=True, text=True, timeout=60)
         return done.returncode, json.loads(done.stdout)
 
 
