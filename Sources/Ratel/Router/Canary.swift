@@ -55,11 +55,10 @@ final class Canary {
             decision: decision, offer: statement.digest, price: offer.price,
             policy: router.policyHash, seedCommitment: seed.commitment)
         self.pending = pending
-        let (statement, loop) = (statement, LoopBound(self))
+        let loop = LoopBound(self)
         let mailbox = link.loop.mailbox
         router.book.desk.run { (ledger) throws(LedgerError) in
-            try ledger.keep(statement)
-            return try ledger.begin([pending])
+            try ledger.begin([pending])
         } then: { outcome in
             mailbox.post {
                 switch outcome {

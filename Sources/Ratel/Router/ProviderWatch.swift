@@ -1,5 +1,4 @@
 internal import Appraisal
-internal import Bytes
 internal import Keys
 internal import Ledger
 internal import Logging
@@ -20,7 +19,7 @@ final class ProviderWatch {
     private var isBusy = false
     private var isAskedAgain = false
     /// The period and the session of the Evidence that the ledger was given last.
-    private let kept = Locked<Kept?>(nil)
+    private var kept: Kept?
 
     private struct Kept: Equatable, Sendable {
         let period: Int64
@@ -33,6 +32,8 @@ final class ProviderWatch {
 
     /// Milliseconds after a probe that failed, twice as many each time, up to this.
     private static let maxWait: UInt64 = 600_000
+    /// Milliseconds until a ledger that failed is tried again: soon, as its own next try is.
+    private static let again: UInt64 = 1_000
 
     init(_ provider: Provider, _ router: RouterState, on loop: EventLoop) {
         self.provider = provider
@@ -103,14 +104,58 @@ final class ProviderWatch {
                 probed = (admission.receiptKey, [])
                 lastProbe = nil
             }
-            probe(listed.filter { !probed.models.contains($0.offer.model.id) && $0.offer.isOpen }) {
-                [weak self] trouble in
-                guard let self else { return }
-                if let trouble { return self.refuse(trouble) }
-                self.admit(listed, admission, isFull: ProviderWatch.isFull(answer))
+            keep(listed.map(\.statement), admission) { [weak self] in
+                self?.admit(listed, admission, isFull: ProviderWatch.isFull(answer))
             }
         } catch {
             refuse(error)
+        }
+    }
+
+    /// Writes down what an auditor has to find before anything is asked for under it.
+    private func keep(
+        _ statements: [SignedStatement], _ admission: Provider.Admission,
+        then completion: @escaping () -> Void
+    ) {
+        // Each period's export shows what its providers were admitted by.
+        let now = Kept(
+            period: admission.appraised / router.book.period, session: admission.session)
+        let isKept = kept == now
+        let (bound, mailbox) = (LoopBound((watch: self, completion: completion)), loop.mailbox)
+        router.book.desk.run { (ledger) throws(LedgerError) in
+            for statement in statements { try ledger.keep(statement) }
+            guard !isKept else { return }
+            try ledger.keep(
+                evidence: admission.evidence.json.serialised(), of: admission.receiptKey,
+                session: admission.session, at: admission.appraised)
+        } then: { outcome in
+            mailbox.post {
+                let (watch, completion) = bound.value
+                guard watch.timer != nil else { return }
+                switch outcome {
+                case .success:
+                    watch.kept = now
+                    completion()
+                case .failure(let error): watch.end(error)
+                }
+            }
+        }
+    }
+
+    private func end(_ error: LedgerError) {
+        router.logger.error("offers and Evidence were not kept", metadata: ["why": "\(error)"])
+        timer?.start(after: ProviderWatch.again, every: router.challengePeriod(of: provider))
+        done()
+    }
+
+    private func admit(
+        _ listed: [ListedOffers.Listed], _ admission: Provider.Admission, isFull: Bool
+    ) {
+        probe(listed.filter { !probed.models.contains($0.offer.model.id) && $0.offer.isOpen }) {
+            [weak self] trouble in
+            guard let self else { return }
+            if let trouble { return self.refuse(trouble) }
+            self.enter(listed, admission, isFull: isFull)
         }
     }
 
@@ -148,12 +193,11 @@ final class ProviderWatch {
 
     // MARK: Ends
 
-    private func admit(
+    private func enter(
         _ listed: [ListedOffers.Listed], _ admission: Provider.Admission, isFull: Bool
     ) {
         let before = provider.now
         provider.admit(admission)
-        keep(listed.map(\.statement), admission)
         for one in listed {
             router.market.put(
                 one.statement, one.offer, of: provider, context: one.context,
@@ -173,27 +217,6 @@ final class ProviderWatch {
                 ])
         }
         done()
-    }
-
-    private func keep(_ statements: [SignedStatement], _ admission: Provider.Admission) {
-        // Each period's export shows what its providers were admitted by.
-        let now = Kept(
-            period: admission.appraised / router.book.period, session: admission.session)
-        let isKept = kept.withLock { $0 == now }
-        router.book.desk.run { (ledger) throws(LedgerError) in
-            for statement in statements { try ledger.keep(statement) }
-            guard !isKept else { return }
-            try ledger.keep(
-                evidence: admission.evidence.json.serialised(), of: admission.receiptKey,
-                session: admission.session, at: admission.appraised)
-        } then: { [router, kept] outcome in
-            switch outcome {
-            case .success: kept.withLock { $0 = now }
-            case .failure(let error):
-                router.logger.error(
-                    "offers and Evidence were not kept", metadata: ["why": "\(error)"])
-            }
-        }
     }
 
     /// There was no answer: that says nothing of its Evidence, unless that was refused.
