@@ -51,6 +51,7 @@ let package = Package(
         fuzzer("FuzzMembers", ["Keys"]),
         fuzzer("FuzzCertificate", ["Keys"]),
         fuzzer("FuzzFrames", ["RATLS", "RATS"]),
+        fuzzer("FuzzSession", ["Keys", "RATLS", "RATS"]),
         fuzzer("FuzzTPM", ["Appraisal"]),
         fuzzer("FuzzDCAP", ["Appraisal", "RATS", "Keys", "FuzzCertificates"]),
         fuzzer("FuzzSNP", ["Appraisal", "RATS", "Keys", "FuzzCertificates"]),
