@@ -11,7 +11,8 @@ written to .build/bench/routing.json.
 
 The loads: `single`, each event in a read of its own, 10,000 events/s; `many`, 25 events a read,
 100,000 events/s over 16 connections with 2,000 streams; `requests`, 200 a second with one event
-each; and `ceiling`, as fast as it goes.
+each; and `ceiling`, as fast as it goes. What an event costs the router follows from how many come
+in a read: that is printed for 5 to 44 of them, at 100,000 events/s each.
 """
 
 import argparse
@@ -40,6 +41,8 @@ OUT = tools.ROOT / ".build" / "bench"
 LITELLM = tools.ROOT / ".build" / "litellm" / "bin" / "litellm"
 SEED = 1_388_889  # Tokens a second of the seed's day.
 PATH = "/v1/chat/completions"
+# Events a read; 44 are what the prototypes of the data plane relay at a time (dataplane.md).
+BATCHES = (5, 10, 25, 44)
 NGINX = """daemon off; master_process off; pid {folder}/nginx.pid; error_log stderr error;
 events {{ worker_connections 8192; }}
 http {{
@@ -254,16 +257,20 @@ def main():
                 if number == 0:
                     results["ceiling"].append(ceiling(bench, name, options.seconds))
             print(f"repetition {number + 1} of {options.repetitions}", flush=True)
+        by_batch = {batch: statistics.median(
+            per_event(bench, "route", options.seconds, 16, 125, 50, batch)[0]
+            for _ in range(options.repetitions)) for batch in BATCHES}
         medians = {name: {load: statistics.median(values) for load, values in results.items()}
                    for name, results in found.items()}
         if LITELLM.exists():
             request, event = litellm_costs(bench)
             medians["litellm"] = {"single": event, "requests": request}
-        show(medians, found)
-        (OUT / "routing.json").write_text(json.dumps({"medians": medians, "all": found}, indent=1))
+        show(medians, found, by_batch)
+        (OUT / "routing.json").write_text(json.dumps(
+            {"medians": medians, "route_by_batch": by_batch, "all": found}, indent=1))
 
 
-def show(medians, found):
+def show(medians, found, by_batch):
     print("\nmedians of CPU of the subject alone, in microseconds")
     print(f"{'':10} {'event, alone':>14} {'event, 25 a read':>17} {'request':>10} {'ceiling':>14}")
     for name, row in medians.items():
@@ -275,7 +282,8 @@ def show(medians, found):
         ratios = [a / b for a, b in zip(found["route"][load], found["provider"][load])]
         print(f"route / provider, event, {words}: {statistics.median(ratios):.2f} "
               f"(aim 1.5; {min(ratios):.2f} to {max(ratios):.2f})")
-    print(f"route, event, 25 a read, 100,000/s: {route['many']:.2f} us (aim 2)")
+    print(f"route, event, 25 a read, 100,000/s: {route['many']:.2f} us (aim 2); by events a read: "
+          + ", ".join(f"{batch}: {cost:.2f}" for batch, cost in by_batch.items()))
     print(f"ceiling of route with provider, engine and load on this machine: "
           f"{route['ceiling']:,.0f} events/s, {route['ceiling'] / SEED:.2f} of the seed's "
           f"{SEED:,}; "
