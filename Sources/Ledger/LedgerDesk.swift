@@ -17,6 +17,8 @@ public final class LedgerDesk: Sendable {
     /// second that each begin and end, six seconds of a database that is away.
     public static let capacity = 8 * Ledger.maxBatch
 
+    /// The ledger's (`Ledger.secret`).
+    public let secret: [UInt8]
     private let inbox = Inbox<DeskOrder>()
     private let answers: DeskAnswers
     private let worker: Worker
@@ -26,7 +28,7 @@ public final class LedgerDesk: Sendable {
     public init(
         _ open: @escaping @Sendable () throws(LedgerError) -> Ledger
     ) throws(LedgerError) {
-        _ = try open()
+        secret = try open().secret
         let (inbox, answers) = (inbox, DeskAnswers())
         self.answers = answers
         worker = Worker { DeskWork(open, inbox, answers).run() }

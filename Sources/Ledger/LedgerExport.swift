@@ -6,8 +6,8 @@ public import Receipts
 ///
 /// `receipts.jsonl` has the receipts in their order, `decisions.jsonl` the candidates of each,
 /// `offers.jsonl` the offers that they name or weigh, `evidence.jsonl` that of who signed the
-/// offers, and `root.json` the signed root, with the
-/// seeds of the draws, which are secret until their period is over.
+/// offers, and `root.json` the signed root, with the seeds of the draws, which are secret until
+/// their period is over.
 public struct LedgerExport {
     /// A file of an export.
     public enum File: String, Sendable, CaseIterable {

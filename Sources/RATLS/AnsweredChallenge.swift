@@ -38,7 +38,7 @@ public struct AnsweredChallenge: Sendable {
         try attestation.check(wanted: question.kinds)
         configuration = settings.configuration
         nonce = SecureRandom.bytes(Binding.nonceSize)
-        let base = try channel.base(
+        let inputs = try channel.inputs(
             attester: channel.role,
             attesterKey: try channel.mustHaveKey(),
             peerKey: channel.peerSPKI,
@@ -47,7 +47,7 @@ public struct AnsweredChallenge: Sendable {
             nonce: nonce,
             configurationHash: settings.configurationHash
         )
-        job = QuoteJob(attestation: attestation, work: .quote(base: base))
+        job = QuoteJob(attestation: attestation, work: .quote(base: Binding.base(inputs)))
     }
 
     /// The evidence body for what came of the job.

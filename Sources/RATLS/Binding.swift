@@ -8,6 +8,9 @@ public enum Role: UInt8, Sendable, CaseIterable {
 
     /// The other end.
     public var peer: Role { self == .server ? .client : .server }
+
+    /// As labels, logs and records name it.
+    public var name: String { self == .server ? "server" : "client" }
 }
 
 /// The formulas that tie Evidence to one connection: protocol.md, "Binding".
@@ -25,7 +28,7 @@ public enum Binding {
 
     /// The label for the TLS exporter (RFC 8446 section 7.5); it differs between the roles.
     public static func exporterLabel(attester: Role) -> String {
-        "EXPERIMENTAL-ratel-attest/1 " + (attester == .server ? "server" : "client")
+        "EXPERIMENTAL-ratel-attest/1 " + attester.name
     }
 
     /// The context for the TLS exporter: C ‖ N_att ‖ seq u32.

@@ -72,7 +72,7 @@ extension Exchange {
         ownNonce = SecureRandom.bytes(Binding.nonceSize)
         do throws(Refusal) {
             let attestation = try settings.mustAttest()
-            let base = try channel.base(
+            let inputs = try channel.inputs(
                 attester: channel.role,
                 attesterKey: try channel.mustHaveKey(),
                 peerKey: channel.peerSPKI,
@@ -81,6 +81,7 @@ extension Exchange {
                 nonce: ownNonce,
                 configurationHash: settings.configurationHash
             )
+            let base = Binding.base(inputs)
             if lease(question, base, attestation.bindingKeys) { return }
             outgoing = .quoting
             job = .quote(QuoteJob(attestation: attestation, work: .quote(base: base)))

@@ -85,15 +85,6 @@ public struct SessionEvidence: Sendable, Equatable {
     }
 }
 
-extension Role {
-    fileprivate var name: String {
-        switch self {
-        case .server: "server"
-        case .client: "client"
-        }
-    }
-}
-
 extension EvidenceBody {
     fileprivate func with(_ endorsements: [Endorsement]) -> EvidenceBody {
         EvidenceBody(

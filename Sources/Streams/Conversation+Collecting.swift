@@ -46,7 +46,7 @@ extension Conversation {
                 guard segment.end - offset <= reply.limit - reply.content.count else {
                     throw .bodyTooLarge(UInt64(reply.limit))
                 }
-                reply.content += Array(copying: bytes.extracting(offset..<segment.end))
+                reply.content.append(copying: bytes.extracting(offset..<segment.end))
             case .framing: break
             case .end, .needMore: break reading
             }

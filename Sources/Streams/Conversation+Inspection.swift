@@ -67,7 +67,7 @@ extension Conversation {
             }
             offset = segment.end
         }
-        inspection.bytes.append(contentsOf: Array(copying: bytes.extracting(0..<offset)))
+        inspection.bytes.append(copying: bytes.extracting(0..<offset))
         try noteRequest(bytes: offset)
         self.inspection = inspection
         return offset

@@ -76,7 +76,7 @@ public final class Downstream: Link {
 
     public override func didReadEarly(_ bytes: consuming Buffer) {
         // At most a header less one byte is kept, and one read is added to it.
-        early?.append(contentsOf: Array(copying: bytes.bytes))
+        early?.append(copying: bytes.bytes)
         guard let received = early else { return }
         do throws(HTTPRefusal) {
             guard let parsed = try ProxyHeader.parse(received.span) else { return }

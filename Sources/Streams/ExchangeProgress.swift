@@ -113,7 +113,7 @@ extension BodyReader {
                 kept += segment.end - offset
             case .framing:
                 if isTrailer {
-                    trailers += Array(copying: buffer.bytes.extracting(offset..<segment.end))
+                    trailers.append(copying: buffer.bytes.extracting(offset..<segment.end))
                 }
             case .end, .needMore:
                 let rest = buffer.count - offset

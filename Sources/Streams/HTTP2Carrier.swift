@@ -132,7 +132,7 @@ class HTTP2Carrier: HTTP2Session {
         // Who is not attested by an exchange has none to go on with; other uses of the type are
         // passed over (RFC 9113 section 5.5).
         guard lent.with({ $0.keeper != nil }) else { return }
-        control += Array(copying: bytes)
+        control.append(copying: bytes)
     }
 
     /// What comes of it may end the connection, which the library's own calls must not.

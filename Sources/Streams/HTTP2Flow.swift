@@ -141,7 +141,7 @@ class HTTP2Flow: HTTP2Body {
 
     private final func keep(_ bytes: Span<UInt8>) {
         if isChunked { backlog += Array((String(bytes.count, radix: 16) + "\r\n").utf8) }
-        backlog += Array(copying: bytes)
+        backlog.append(copying: bytes)
         if isChunked { backlog += [0x0D, 0x0A] }
         kept += bytes.count
         carrier.keeps(bytes.count)

@@ -186,7 +186,7 @@ final class Tunnel {
     // MARK: The PROXY protocol
 
     private func takeEarly(_ bytes: consuming Buffer) {
-        early?.append(contentsOf: Array(copying: bytes.bytes))
+        early?.append(copying: bytes.bytes)
         guard let received = early else { return }
         do throws(HTTPRefusal) {
             guard let parsed = try ProxyHeader.parse(received.span) else { return }

@@ -161,21 +161,16 @@ def settle(market, postgres, seen):
     market.router.stop()
     market.router = market.stack.enter_context(market.start_router())
 
-    def query(text):
-        done = subprocess.run(["psql", "-At", "-d", postgres.url, "-c", text],
-                              capture_output=True, text=True, check=True)
-        return [line.split("|") for line in done.stdout.splitlines()]
-
     def is_done():
-        pending = int(query("SELECT count(*) FROM pending")[0][0])
-        written = int(query("SELECT count(*) FROM receipts")[0][0])
+        pending = int(postgres.query("SELECT count(*) FROM pending")[0][0])
+        written = int(postgres.query("SELECT count(*) FROM receipts")[0][0])
         return pending == 0 and written == len(market.exported("receipts.jsonl"))
 
     harness.wait_until(is_done, 180, "everything settled and exported")
     market.router.stop()
-    ledger = int(query("SELECT coalesce(sum(cost_nusd), 0) FROM receipts")[0][0])
-    accounts = int(query("SELECT sum(billed) FROM accounts")[0][0])
-    reserved = int(query("SELECT sum(reserved) FROM accounts")[0][0])
+    ledger = int(postgres.query("SELECT coalesce(sum(cost_nusd), 0) FROM receipts")[0][0])
+    accounts = int(postgres.query("SELECT sum(billed) FROM accounts")[0][0])
+    reserved = int(postgres.query("SELECT sum(reserved) FROM accounts")[0][0])
     receipts = [line["body"] for line in market.exported("receipts.jsonl")]
     exported = sum(receipt["cost_nusd"] for receipt in receipts)
     status, report = market.audit()

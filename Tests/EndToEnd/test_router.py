@@ -209,23 +209,34 @@ def test_a_killed_provider_and_one_that_comes_back(context):
         assert (status, report["findings"]) == (0, []), report
 
 
+def asking(market, tokens):
+    """A connection on which a stream of so many tokens was asked for."""
+    body = json.dumps({"model": "tiny", "stream": True, "max_tokens": tokens, "messages": [
+        {"role": "user", "content": "go on"}]}).encode()
+    caller = socket.create_connection(("127.0.0.1", market.port))
+    caller.sendall(
+        b"POST /v1/chat/completions HTTP/1.1\r\nhost: h\r\nauthorization: Bearer sk-alice\r\n"
+        b"content-length: %d\r\n\r\n" % len(body) + body)
+    return caller
+
+
+def left(market, tokens, is_enough):
+    """The receipt's name of a stream that its caller leaves once enough has come."""
+    with asking(market, tokens) as caller:
+        data = b""
+        while not is_enough(data):
+            data += caller.recv(65536)
+    return [line.split(b": ")[1].strip() for line in data.split(b"\r\n")
+            if line.lower().startswith(b"x-generation-id")][0].decode()
+
+
 def test_a_caller_that_leaves_pays_for_what_came(context):
     with Market(context.ratel) as market:
         only = market.provider("only", pace=0.05)
         market.route()
-        body = json.dumps({"model": "tiny", "stream": True, "max_tokens": 1000, "messages": [
-            {"role": "user", "content": "go on"}]}).encode()
-        head = (f"POST /v1/chat/completions HTTP/1.1\r\nhost: h\r\nauthorization: Bearer sk-alice"
-                f"\r\ncontent-length: {len(body)}\r\n\r\n").encode()
-        with socket.create_connection(("127.0.0.1", market.port)) as caller:
-            caller.sendall(head + body)
-            data = b""
-            while data.count(b"data: ") < 4:
-                data += caller.recv(65536)
-            # The engine is told at once.
+        name = left(market, 1000, lambda data: data.count(b"data: ") >= 4)
+        # The engine is told at once.
         wait_until(lambda: only.engine.open == 0, 5, "the engine's end")
-        name = [line.split(b": ")[1].strip() for line in data.split(b"\r\n")
-                if line.lower().startswith(b"x-generation-id")][0].decode()
         receipt = market.receipt({"x-ratel-receipt-id": name})["body"]
         assert receipt["end"] == "cancelled", receipt
         out = receipt["usage"]["out"]
@@ -233,8 +244,7 @@ def test_a_caller_that_leaves_pays_for_what_came(context):
         assert receipt["service"]["body"]["events"] == out
         # Before the first token too.
         only.engine.faults["slow"] = 30
-        with socket.create_connection(("127.0.0.1", market.port)) as caller:
-            caller.sendall(head + body)
+        with asking(market, 1000):
             wait_until(lambda: only.engine.open == 1, 5, "the engine's beginning")
         wait_until(lambda: market.metric("ratel_provider_streams") == 0, 5, "the stream's end")
         status, report = market.books()
@@ -250,17 +260,7 @@ def test_who_leaves_after_the_last_event_gave_nothing_up(context):
         wait_until(lambda: market.metric("ratel_provider_streams") == 0, 5, "the probe's end")
         before = market.metric("ratel_provider_facts")
         only.engine.faults["linger"] = 1
-        body = json.dumps({"model": "tiny", "stream": True, "max_tokens": 5, "messages": [
-            {"role": "user", "content": "go on"}]}).encode()
-        with socket.create_connection(("127.0.0.1", market.port)) as caller:
-            caller.sendall(
-                b"POST /v1/chat/completions HTTP/1.1\r\nhost: h\r\nauthorization: Bearer sk-alice"
-                b"\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
-            data = b""
-            while b"[DONE]" not in data:
-                data += caller.recv(65536)
-        name = [line.split(b": ")[1].strip() for line in data.split(b"\r\n")
-                if line.lower().startswith(b"x-generation-id")][0].decode()
+        name = left(market, 5, lambda data: b"[DONE]" in data)
         receipt = market.receipt({"x-ratel-receipt-id": name})["body"]
         assert (receipt["end"], receipt["usage"]["out"]) == ("complete", 5), receipt
         assert receipt["cost_nusd"] == 2 * 100 + 5 * 400, receipt

@@ -104,7 +104,7 @@ final class Channel: Sendable {
     ) {
         let connection = link as? Downstream
         link.peer = caller
-        var details: Logger.Metadata = ["role": "\(role == .server ? "server" : "client")"]
+        var details: Logger.Metadata = ["role": "\(role.name)"]
         if let dialect { details["dialect"] = "\(dialect)" }
         if wasLeased {
             log.leases.addShared(1)

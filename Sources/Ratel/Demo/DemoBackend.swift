@@ -62,7 +62,7 @@ private final class DemoConnection: Link {
     }
 
     override func didReceive(_ plaintext: consuming Buffer) {
-        received += Array(copying: plaintext.bytes)
+        received.append(copying: plaintext.bytes)
         advance()
     }
 

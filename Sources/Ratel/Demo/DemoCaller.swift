@@ -60,7 +60,7 @@ private final class CallerLink: Link {
     }
 
     override func didReceive(_ plaintext: consuming Buffer) {
-        received += Array(copying: plaintext.bytes)
+        received.append(copying: plaintext.bytes)
         do throws(HTTPRefusal) {
             try read()
         } catch {

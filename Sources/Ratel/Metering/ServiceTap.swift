@@ -128,7 +128,7 @@ final class ServiceTap: EventTap {
         if first == 0 { first = System.nowMilliseconds }
         chain.cover(content)
         guard whole.count + content.count <= ServiceTap.maxWhole else { return }
-        whole.append(contentsOf: Array(copying: content))
+        whole.append(copying: content)
     }
 
     // MARK: The end

@@ -76,7 +76,7 @@ final class HealthLink: Link {
     }
 
     override func didReceive(_ plaintext: consuming Buffer) {
-        received += Array(copying: plaintext.bytes)
+        received.append(copying: plaintext.bytes)
         do throws(HTTPRefusal) {
             let bytes = received
             let parsed = try ResponseHead.parse(

@@ -28,9 +28,8 @@ final class RouterBook: Sendable {
     let keyDigest: [UInt8]
     let desk: LedgerDesk
     let period: Int64
-    /// Names accounts: that of the ledger, so that all of its routers know a caller as one.
-    private let secret: [UInt8]
-    private let place: String
+    /// Opens a ledger of one's own, for a thread that may not hold the desk up.
+    let openLedger: @Sendable () throws(LedgerError) -> Ledger
     private let seeds = Locked<[Int64: Seed]>([:])
     private let accounts = Locked<[[UInt8]: Account]>([:])
 
@@ -54,13 +53,11 @@ final class RouterBook: Sendable {
         keyDigest = Digest.sha256(key.spki)
         self.period = period
         let place = place ?? folder + "/ledger.sqlite"
-        self.place = place
+        openLedger = { () throws(LedgerError) in
+            try Ledger(at: place, key: key, period: period)
+        }
         do throws(LedgerError) {
-            let open: @Sendable () throws(LedgerError) -> Ledger = { () throws(LedgerError) in
-                try Ledger(at: place, key: key, period: period)
-            }
-            secret = try open().secret
-            desk = try LedgerDesk(open)
+            desk = try LedgerDesk(openLedger)
         } catch {
             throw ConfigurationError("the ledger: \(error)")
         }
@@ -87,11 +84,6 @@ final class RouterBook: Sendable {
             Array(purpose.utf8), key: Digest.sha256(Array(((try? key.pem()) ?? "").utf8)))
     }
 
-    /// A ledger of one's own, for a thread that may not hold the desk up.
-    func openLedger() throws(LedgerError) -> Ledger {
-        try Ledger(at: place, key: key, period: period)
-    }
-
     // MARK: Callers
 
     /// Takes the callers of the file, and has their terms and credits written.
@@ -116,10 +108,11 @@ final class RouterBook: Sendable {
         }
     }
 
+    // By the ledger's secret, so that all of its routers know a caller as one.
     private func account(_ key: RouterFile.Key) -> Account {
         func name(_ purpose: String) -> String {
             let bytes = Digest.sha256.authenticate(
-                Array(purpose.utf8) + [0] + key.digest, key: secret)
+                Array(purpose.utf8) + [0] + key.digest, key: desk.secret)
             return Hex.encode(Array(bytes.prefix(16)))
         }
         return Account(id: "acct-" + name("account"), name: key.name, salt: name("cache"))

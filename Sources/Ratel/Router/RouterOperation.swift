@@ -44,7 +44,7 @@ final class RouterOperation: Operation {
         }
         exporter = LedgerExporter(
             into: settings.state + "/exports",
-            { [book = router.book] () throws(LedgerError) in try book.openLedger() }
+            router.book.openLedger
         ) { [logger = router.logger] event in
             switch event {
             case .wrote(let folder, let receipts):

@@ -239,7 +239,7 @@ final class RouterTap: EventTap {
     override func event(_ bytes: Span<UInt8>, _ range: Range<Int>) -> Verdict {
         guard !isError else {
             if errorBody.count + range.count <= RouterTap.maxError {
-                errorBody += Array(copying: bytes.extracting(range))
+                errorBody.append(copying: bytes.extracting(range))
             }
             return .drop
         }
@@ -282,7 +282,7 @@ final class RouterTap: EventTap {
         // As much of it as its text is looked for in; embeddings have none.
         guard request.path != .embeddings, whole.count + content.count <= EventTap.maxEvent * 8
         else { return }
-        whole += Array(copying: content)
+        whole.append(copying: content)
     }
 
     // MARK: The end

@@ -2,24 +2,8 @@ internal import Keys
 internal import RATS
 
 extension ChannelFacts {
-    /// The base for one direction, 64 bytes: protocol.md, "Binding".
-    func base(
-        attester: Role,
-        attesterKey: [UInt8],
-        peerKey: [UInt8]?,
-        challenge: [UInt8],
-        sequence: UInt32,
-        nonce: [UInt8],
-        configurationHash: [UInt8]
-    ) throws(Refusal) -> [UInt8] {
-        Binding.base(
-            try inputs(
-                attester: attester, attesterKey: attesterKey, peerKey: peerKey,
-                challenge: challenge, sequence: sequence, nonce: nonce,
-                configurationHash: configurationHash))
-    }
-
-    /// What the base of one direction is made from, as this end sees the connection.
+    /// What the base of one direction is made from, as this end sees the connection:
+    /// protocol.md, "Binding".
     func inputs(
         attester: Role,
         attesterKey: [UInt8],
